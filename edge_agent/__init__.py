@@ -1,0 +1,1 @@
+"""An agent: one process on one machine that runs variants."""

@@ -1,0 +1,61 @@
+"""Pure. When would this finish, and is that in time? Agents admit, routers predict with it."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from protocol.types import Latency, Profile
+
+Ms = TypeVar("Ms", float, npt.NDArray[np.float64])
+"""One candidate, or a column of them: the same rule for both."""
+
+MBPS_BYTES_PER_MS = 125.0
+"""1 Mbit/s is 125 bytes a millisecond."""
+
+
+def transfer_ms(nbytes: int, mbps: Ms) -> Ms:
+    """Time for `nbytes` on a link of `mbps` (10^6 bits a second)."""
+    return nbytes / (mbps * MBPS_BYTES_PER_MS)
+
+
+def finish_ms(*, link: Ms, transfer: Ms, queue: Ms, cold: Ms, run: Ms) -> Ms:
+    """Time from sending to answer: every part in ms, each at the want's percentile.
+
+    `cold` is 0 for a variant that is warm; `run` is already corrected for the node (derated). An
+    agent calls it with no link and no transfer: those are behind the ask when it arrives.
+    """
+    return link + transfer + queue + cold + run
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What stands before a new ask on this node."""
+
+    queue_ms: float
+    """Work admitted and not finished."""
+    cold_ms: float
+    """What is left of loading the variant; 0 when it is warm."""
+
+
+def admits(
+    profile: Profile, load: Load, *, rows: int, percentile: float, budget_ms: float
+) -> float | None:
+    """Return the predicted finish when it is within the budget, else None."""
+    finish = predicted_ms(profile, load, rows=rows, percentile=percentile)
+    return finish if finish <= budget_ms else None
+
+
+def predicted_ms(profile: Profile, load: Load, *, rows: int, percentile: float) -> float:
+    """The agent's view of `finish_ms`: the ask is here, what remains is queue, cold and run."""
+    run = run_ms(profile, rows, percentile)
+    return finish_ms(link=0.0, transfer=0.0, queue=load.queue_ms, cold=load.cold_ms, run=run)
+
+
+def run_ms(profile: Profile, rows: int, percentile: float) -> float:
+    """Run time of `rows` together; more rows than the largest profiled batch take several runs."""
+    largest = max(profile.runs)
+    whole, rest = divmod(rows, largest)
+    full: Latency = profile.runs[largest]
+    return whole * full.at(percentile) + (profile.run(rest).at(percentile) if rest else 0.0)

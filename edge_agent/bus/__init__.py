@@ -1,0 +1,1 @@
+"""Publish, request, serve: over NATS, or in one process."""

@@ -1,0 +1,206 @@
+"""Every message, frozen, as one tagged union. How they travel is in codec."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from protocol.adverts import (
+    Capacity,
+    Describe,
+    Description,
+    Roster,
+    SiteCapacity,
+    Survey,
+)
+from protocol.types import (
+    Name,
+    NonNegative,
+    Positive,
+    RequestId,
+    Tensor,
+    Tier,
+    VariantId,
+    Wire,
+)
+
+
+class Want(Wire):
+    """What a query needs. Never names a machine or a place."""
+
+    task: Name
+    latency_ms: Positive = 1000.0
+    """The objective, at `percentile`."""
+    percentile: Annotated[float, Field(gt=0, lt=100)] = 99.0
+    min_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_cost_usd: NonNegative | None = None
+    architecture: VariantId | None = None
+    variant: VariantId | None = None
+
+
+class Ask(Wire):
+    """Run this variant by then."""
+
+    id: RequestId
+    variant: VariantId
+    inputs: tuple[Tensor, ...]
+    budget_ms: Positive
+    """Objective left: refuse when the predicted finish is later than this."""
+    deadline_ms: Positive
+    """Hard deadline left: once admitted, drop the work rather than run it after this."""
+    percentile: float = 99.0
+    tenant: Name = "local"
+
+
+class Answer(Wire):
+    """The outputs, and how they came about."""
+
+    kind: Literal["answer"] = "answer"
+    id: RequestId
+    variant: VariantId
+    architecture: VariantId
+    node: Name
+    site: Name
+    tier: Tier
+    outputs: tuple[Tensor, ...]
+    run_ms: NonNegative
+    """Time in the runtime, of the whole batch that it was part of."""
+    held_ms: NonNegative
+    """From receipt to answer on the answering side: what remains of a round trip is the link."""
+    batch: int = 1
+    """Rows that ran together."""
+    cold: bool = False
+    queue_ms: NonNegative = 0.0
+    """Work queued on the node now."""
+    predicted_ms: NonNegative = 0.0
+    cost_usd: NonNegative = 0.0
+
+
+RefusalReason = Literal[
+    "deadline",  # it would finish too late, or it has
+    "memory",  # does not fit beside what is in use
+    "unknown_variant",
+    "unlisted_runtime",
+    "queue_full",
+    "draining",
+    "bad_tensor",
+    "load_failed",
+    "run_failed",
+    "cancelled",
+    "no_candidate",  # a router's: nobody here can meet it
+    "unreachable",
+]
+
+
+class Refusal(Wire):
+    """It will not be run, and why, so that the router can try the next one."""
+
+    kind: Literal["refusal"] = "refusal"
+    id: RequestId
+    reason: RefusalReason
+    detail: str = ""
+    """Safe to show to the tenant that asked."""
+    finish_ms: NonNegative | None = None
+    """When it would have finished."""
+    best_accuracy: float | None = None
+    queue_ms: NonNegative = 0.0
+    rejected: dict[str, int] = Field(default_factory=dict)
+
+
+Reply = Annotated[Answer | Refusal, Field(discriminator="kind")]
+
+
+class Asks(Wire):
+    """Router to agent: the asks that were ready in the same turn."""
+
+    kind: Literal["asks"] = "asks"
+    items: tuple[Ask, ...]
+
+    def tensors(self) -> Iterator[Tensor]:
+        for item in self.items:
+            yield from item.inputs
+
+
+class Replies(Wire):
+    """Agent (or router) to whoever asked: the answers and refusals that were ready together."""
+
+    kind: Literal["replies"] = "replies"
+    items: tuple[Reply, ...]
+
+    def tensors(self) -> Iterator[Tensor]:
+        for item in self.items:
+            if isinstance(item, Answer):
+                yield from item.outputs
+
+
+class Cancel(Wire):
+    """Nobody waits for these any more."""
+
+    kind: Literal["cancel"] = "cancel"
+    ids: tuple[RequestId, ...]
+
+
+class Query(Wire):
+    """A whole query on its way to a site's routers; answered by `Replies` of one."""
+
+    kind: Literal["query"] = "query"
+    id: RequestId
+    want: Want
+    """`want.latency_ms` is the objective left."""
+    deadline_ms: Positive
+    inputs: tuple[Tensor, ...]
+    tenant: Name = "local"
+    hops: tuple[Name, ...] = ()
+    """Sites it has passed: a router never sends it to one of these."""
+    tiers: tuple[Tier, ...] | None = None
+    """Where the tenant permits it to run; None: anywhere."""
+    traceparent: str | None = None
+
+    def tensors(self) -> Iterator[Tensor]:
+        yield from self.inputs
+
+
+class Order(Wire):
+    """To an agent: load or evict a variant, drain, resume. The verb is the subject's."""
+
+    kind: Literal["order"] = "order"
+    variant: VariantId | None = None
+
+
+class Done(Wire):
+    """What came of an order."""
+
+    kind: Literal["done"] = "done"
+    ok: bool
+    detail: str = ""
+
+
+class Ping(Wire):
+    """Asks for a `Pong`: measures a round trip between processes."""
+
+    kind: Literal["ping"] = "ping"
+
+
+class Pong(Wire):
+    """Says that somebody is there."""
+
+    kind: Literal["pong"] = "pong"
+
+
+Message = Annotated[
+    Asks
+    | Replies
+    | Cancel
+    | Query
+    | Capacity
+    | Describe
+    | Description
+    | SiteCapacity
+    | Survey
+    | Roster
+    | Order
+    | Done
+    | Ping
+    | Pong,
+    Field(discriminator="kind"),
+]

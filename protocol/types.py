@@ -1,0 +1,122 @@
+"""The small types that messages and manifests share: tensors, distributions, prices."""
+
+from bisect import bisect_left
+from math import exp, log, prod
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from protocol.names import NAME_PATTERN, VARIANT_PATTERN
+
+
+class Wire(BaseModel):
+    """Base of every message: immutable, and tolerant of fields from newer peers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+VariantId = Annotated[str, StringConstraints(pattern=VARIANT_PATTERN)]
+RequestId = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,128}$")]
+TensorName = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")]
+Tier = Literal["edge", "middle", "cloud"]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+ITEM_BYTES = {
+    "BOOL": 1, "UINT8": 1, "INT8": 1, "UINT16": 2, "INT16": 2, "FP16": 2,
+    "UINT32": 4, "INT32": 4, "FP32": 4, "UINT64": 8, "INT64": 8, "FP64": 8,
+}  # fmt: skip
+"""Bytes per element of each Open Inference Protocol datatype that the mesh carries."""
+
+Datatype = Literal[
+    "BOOL", "UINT8", "INT8", "UINT16", "INT16", "FP16",
+    "UINT32", "INT32", "FP32", "UINT64", "INT64", "FP64",
+]  # fmt: skip
+
+
+class Tensor(Wire):
+    """What one tensor of a frame is; its bytes follow the header, little-endian, row-major."""
+
+    name: TensorName
+    datatype: Datatype
+    shape: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1, max_length=8)
+    ]
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * ITEM_BYTES[self.datatype]
+
+
+class Axes(Wire):
+    """A tensor's signature: like `Tensor`, with -1 for a dimension that callers choose."""
+
+    name: TensorName
+    datatype: Datatype
+    shape: Annotated[
+        tuple[Annotated[int, Field(ge=-1, lt=2**31)], ...], Field(min_length=1, max_length=8)
+    ]
+
+
+QUANTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+"""The percentiles that a distribution carries on the wire."""
+
+
+class Latency(Wire):
+    """A measured distribution: milliseconds at each percentile of `QUANTILES`, never falling."""
+
+    ms: tuple[NonNegative, NonNegative, NonNegative, NonNegative, NonNegative]
+    count: Annotated[int, Field(ge=0)] = 0
+    """Samples behind it; 0 says that it is an estimate."""
+
+    @model_validator(mode="after")
+    def _never_falls(self) -> "Latency":
+        if any(b < a for a, b in zip(self.ms, self.ms[1:], strict=False)):
+            raise ValueError("a higher percentile is never faster")
+        return self
+
+    def at(self, percentile: float) -> float:
+        """Milliseconds at `percentile`, log-linear in the latency between the given ones.
+
+        Below the first it is the first, above the last it is the last.
+        """
+        right = bisect_left(QUANTILES, percentile)
+        if right == 0:
+            return self.ms[0]
+        if right == len(QUANTILES):
+            return self.ms[-1]
+        low, high = self.ms[right - 1], self.ms[right]
+        share = (percentile - QUANTILES[right - 1]) / (QUANTILES[right] - QUANTILES[right - 1])
+        if low <= 0:
+            return low + share * (high - low)
+        return exp(log(low) + share * (log(high) - log(low)))
+
+
+class Price(Wire):
+    """What a node costs while it works, and while it is held."""
+
+    watts: NonNegative = 0.0
+    usd_per_kwh: NonNegative = 0.0
+    usd_per_hour: NonNegative = 0.0
+
+    @property
+    def usd_per_busy_ms(self) -> float:
+        """Energy and rent of one busy millisecond."""
+        return (self.watts / 1000.0 * self.usd_per_kwh + self.usd_per_hour) / 3_600_000.0
+
+
+class Profile(Wire):
+    """How a variant behaves on one hardware class: measured there, or its bundle's reference."""
+
+    load_ms: NonNegative
+    memory_bytes: Annotated[int, Field(ge=0)]
+    runs: Annotated[dict[int, Latency], Field(min_length=1)]
+    """Run time by batch size (rows)."""
+    measured: bool = False
+    """False: not measured on this node; taken from the manifest."""
+
+    def run(self, rows: int) -> Latency:
+        """The distribution at the smallest profiled batch that holds `rows`, else the largest."""
+        sizes = sorted(self.runs)
+        return self.runs[next((size for size in sizes if size >= rows), sizes[-1])]
