@@ -1,17 +1,20 @@
 """What nodes and sites say of their capacity: adverts, descriptions, summaries, rosters."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from protocol.bundles import Task
 from protocol.types import (
+    Count,
     Latency,
+    Many,
     Name,
     NonNegative,
     Positive,
     Price,
     Profile,
+    Rows,
     Tier,
     VariantId,
     Wire,
@@ -32,7 +35,7 @@ class Capacity(Wire):
     """A node's advert: what it can do now."""
 
     kind: Literal["capacity"] = "capacity"
-    version: int = VERSION
+    version: Count = VERSION
     node: Name
     site: Name
     tier: Tier
@@ -40,18 +43,18 @@ class Capacity(Wire):
     """Hardware class: nodes of one class run a variant alike."""
     boot: str
     """Drawn at each start; two that interleave are a clone."""
-    sequence: int
+    sequence: Count
     state: Literal["ready", "draining", "leaving"] = "ready"
     period_s: Positive = 2.0
-    loaded: tuple[Loaded, ...] = ()
+    loaded: Many[Loaded] = ()
     queue_ms: NonNegative = 0.0
-    memory_bytes: int = 0
-    memory_free_bytes: int = 0
+    memory_bytes: Count = 0
+    memory_free_bytes: Count = 0
     link: Latency = Latency(ms=(0.0, 0.0, 0.0, 0.0, 0.0))
     """Round trip from this node to its site's router, as the node measures it."""
     mbps: Positive = 1000.0
     price: Price = Price()
-    revision: int = 0
+    revision: Count = 0
     """Of its `Description`: ask again when it has changed."""
 
 
@@ -63,9 +66,9 @@ class VariantInfo(Wire):
     architecture: VariantId
     format: str
     precision: str
-    accuracy: float
-    max_batch: int
-    size_bytes: int
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    max_batch: Rows
+    size_bytes: Count
     profile: Profile
 
 
@@ -81,9 +84,9 @@ class Description(Wire):
     kind: Literal["description"] = "description"
     node: Name
     site: Name
-    revision: int
-    tasks: tuple[Task, ...]
-    variants: tuple[VariantInfo, ...]
+    revision: Count
+    tasks: Many[Task]
+    variants: Many[VariantInfo]
     unable: dict[str, str] = Field(default_factory=dict)
     """Variant ids that it holds and may not run, with the reason."""
 
@@ -95,7 +98,7 @@ class Offer(Wire):
     hardware: Name
     tier: Tier
     warm: bool
-    nodes: int
+    nodes: Count
     queue_ms: NonNegative
     link: Latency
     mbps: Positive
@@ -106,18 +109,18 @@ class SiteCapacity(Wire):
     """A site's advert to its parent: `Capacity` and `Description` of a whole site in one."""
 
     kind: Literal["site"] = "site"
-    version: int = VERSION
+    version: Count = VERSION
     site: Name
     boot: str
-    sequence: int
+    sequence: Count
     period_s: Positive = 1.0
     link: Latency
     """Round trip from the site's router to its parent's, as the site measures it."""
     mbps: Positive = 1000.0
-    nodes: dict[str, int] = Field(default_factory=dict)
+    nodes: dict[str, Count] = Field(default_factory=dict)
     """Live nodes by tier."""
-    tasks: tuple[Task, ...] = ()
-    offers: tuple[Offer, ...] = ()
+    tasks: Many[Task] = ()
+    offers: Many[Offer] = ()
 
 
 class NodeStatus(Wire):
@@ -126,7 +129,7 @@ class NodeStatus(Wire):
     advert: Capacity
     health: Literal["alive", "suspect", "gone"]
     silent_s: NonNegative
-    variants: tuple[VariantId, ...] = ()
+    variants: Many[VariantId] = ()
     """All that it can run."""
     unable: dict[str, str] = Field(default_factory=dict)
 
@@ -142,4 +145,4 @@ class Roster(Wire):
 
     kind: Literal["roster"] = "roster"
     site: Name
-    nodes: tuple[NodeStatus, ...]
+    nodes: Many[NodeStatus]

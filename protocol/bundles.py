@@ -1,5 +1,6 @@
 """What a task, a variant and a bundle are: the manifest. Verifying lives in edge_agent."""
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
@@ -7,14 +8,17 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from protocol.errors import DecodeError
 from protocol.types import (
     Axes,
+    Count,
     Datatype,
     Latency,
     Name,
     NonNegative,
     Profile,
+    Rows,
     TensorName,
     VariantId,
     Wire,
+    fault,
 )
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256-[0-9a-f]{64}$")]
@@ -35,6 +39,13 @@ class Task(Wire):
     outputs: Annotated[tuple[Axes, ...], Field(min_length=1)]
     metric: str = "accuracy"
     description: str = ""
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        for side in (self.inputs, self.outputs):
+            if len({axes.name for axes in side}) != len(side):
+                raise ValueError("two tensors of one name")
+        return self
 
 
 class Binding(Wire):
@@ -60,12 +71,12 @@ class Variant(Wire):
     precision: str
     file: FileName
     digest: Digest
-    size_bytes: Annotated[int, Field(ge=0)]
+    size_bytes: Count
     accuracy: Annotated[float, Field(ge=0, le=1)]
     """The task's metric on its validation set, by the runtime that will run it."""
-    batches: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    batches: tuple[Rows, ...] = ()
     """The only batch sizes the file takes, ascending; empty: any up to `max_batch`."""
-    max_batch: Annotated[int, Field(ge=1)] = 32
+    max_batch: Rows = 32
     inputs: dict[TensorName, Binding]
     """Task tensor name -> the file's own."""
     outputs: dict[TensorName, Binding]
@@ -75,13 +86,19 @@ class Variant(Wire):
     profile: Profile
     """Reference figures from the builder's machine, used until a node has measured its own."""
 
+    @model_validator(mode="after")
+    def _batches_ascend(self) -> Self:
+        if any(b <= a for a, b in pairwise(self.batches)):
+            raise ValueError("batches must ascend")
+        return self
+
 
 class Manifest(Wire):
     """What is in a bundle."""
 
     format: Literal[1] = 1
     bundle: Name
-    version: Annotated[int, Field(ge=1)]
+    version: Rows
     task: Task
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
     golden: FileName
@@ -107,9 +124,7 @@ class Manifest(Wire):
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
-            fault = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(str(part) for part in fault["loc"])
-            raise DecodeError(f"bad manifest: {place}: {fault['msg']}") from error
+            raise DecodeError(f"bad manifest: {fault(error)}") from error
 
 
 def digest_key(hexdigest: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from protocol.errors import DecodeError, TooLargeError
 from protocol.messages import Asks, Message, Query, Replies
-from protocol.types import Tensor
+from protocol.types import Tensor, fault
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_FRAME_BYTES = 8 << 20
@@ -54,7 +54,7 @@ def decode(data: Bytes) -> Frame:
     try:
         message = _MESSAGE.validate_json(whole[:end])
     except ValidationError as error:
-        raise DecodeError(f"bad header: {_first(error)}") from error
+        raise DecodeError(f"bad header: {fault(error)}") from error
     view = memoryview(whole)[end + 1 :]
     return Frame(message, tuple(split(view, tensors(message))))
 
@@ -74,10 +74,3 @@ def split(body: memoryview, parts: Iterable[Tensor]) -> list[memoryview]:
     if start != len(body):
         raise DecodeError(f"{len(body)} tensor bytes, the header says {start}")
     return views
-
-
-def _first(error: ValidationError) -> str:
-    """Name the first fault by place and rule, without repeating what was sent."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else str(first["msg"])

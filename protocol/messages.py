@@ -14,10 +14,14 @@ from protocol.adverts import (
     Survey,
 )
 from protocol.types import (
+    Count,
+    Many,
     Name,
     NonNegative,
+    Percentile,
     Positive,
     RequestId,
+    Rows,
     Tensor,
     Tier,
     VariantId,
@@ -31,7 +35,7 @@ class Want(Wire):
     task: Name
     latency_ms: Positive = 1000.0
     """The objective, at `percentile`."""
-    percentile: Annotated[float, Field(gt=0, lt=100)] = 99.0
+    percentile: Percentile = 99.0
     min_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_cost_usd: NonNegative | None = None
     architecture: VariantId | None = None
@@ -43,12 +47,12 @@ class Ask(Wire):
 
     id: RequestId
     variant: VariantId
-    inputs: tuple[Tensor, ...]
+    inputs: Many[Tensor]
     budget_ms: Positive
     """Objective left: refuse when the predicted finish is later than this."""
     deadline_ms: Positive
     """Hard deadline left: once admitted, drop the work rather than run it after this."""
-    percentile: float = 99.0
+    percentile: Percentile = 99.0
     tenant: Name = "local"
 
 
@@ -62,12 +66,12 @@ class Answer(Wire):
     node: Name
     site: Name
     tier: Tier
-    outputs: tuple[Tensor, ...]
+    outputs: Many[Tensor]
     run_ms: NonNegative
     """Time in the runtime, of the whole batch that it was part of."""
     held_ms: NonNegative
     """From receipt to answer on the answering side: what remains of a round trip is the link."""
-    batch: int = 1
+    batch: Rows = 1
     """Rows that ran together."""
     cold: bool = False
     queue_ms: NonNegative = 0.0
@@ -104,7 +108,7 @@ class Refusal(Wire):
     """When it would have finished."""
     best_accuracy: float | None = None
     queue_ms: NonNegative = 0.0
-    rejected: dict[str, int] = Field(default_factory=dict)
+    rejected: dict[str, Count] = Field(default_factory=dict)
 
 
 Reply = Annotated[Answer | Refusal, Field(discriminator="kind")]
@@ -114,7 +118,7 @@ class Asks(Wire):
     """Router to agent: the asks that were ready in the same turn."""
 
     kind: Literal["asks"] = "asks"
-    items: tuple[Ask, ...]
+    items: Many[Ask]
 
     def tensors(self) -> Iterator[Tensor]:
         for item in self.items:
@@ -125,7 +129,7 @@ class Replies(Wire):
     """Agent (or router) to whoever asked: the answers and refusals that were ready together."""
 
     kind: Literal["replies"] = "replies"
-    items: tuple[Reply, ...]
+    items: Many[Reply]
 
     def tensors(self) -> Iterator[Tensor]:
         for item in self.items:
@@ -137,7 +141,7 @@ class Cancel(Wire):
     """Nobody waits for these any more."""
 
     kind: Literal["cancel"] = "cancel"
-    ids: tuple[RequestId, ...]
+    ids: Many[RequestId]
 
 
 class Query(Wire):
@@ -148,11 +152,11 @@ class Query(Wire):
     want: Want
     """`want.latency_ms` is the objective left."""
     deadline_ms: Positive
-    inputs: tuple[Tensor, ...]
+    inputs: Many[Tensor]
     tenant: Name = "local"
-    hops: tuple[Name, ...] = ()
+    hops: Many[Name] = ()
     """Sites it has passed: a router never sends it to one of these."""
-    tiers: tuple[Tier, ...] | None = None
+    tiers: Many[Tier] | None = None
     """Where the tenant permits it to run; None: anywhere."""
     traceparent: str | None = None
 

@@ -57,8 +57,11 @@ class Subject:
     @classmethod
     def pattern(cls, **known: str) -> str:
         """Return what to subscribe to: the known tokens checked, a ``*`` for each other one."""
-        names = {name: check_name(value, name) for name, value in known.items()}
-        return ".".join((ROOT, cls.word, *(names.get(f.name, "*") for f in fields(cls))))
+        tokens = {field.name: "*" for field in fields(cls)}
+        if stray := known.keys() - tokens.keys():
+            raise TypeError(f"{cls.__name__} has no token {', '.join(sorted(stray))}")
+        tokens |= {name: check_name(value, name) for name, value in known.items()}
+        return ".".join((ROOT, cls.word, *tokens.values()))
 
 
 @dataclass(frozen=True, slots=True)

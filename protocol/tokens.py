@@ -13,7 +13,7 @@ from jwt.types import Options
 from pydantic import Field, ValidationError
 
 from protocol.errors import ForbiddenError, UnauthenticatedError
-from protocol.types import Name, NonNegative, Tier, Wire
+from protocol.types import Count, Name, NonNegative, Tier, Wire
 
 AUDIENCE = "tiermesh"
 ALGORITHM = "EdDSA"
@@ -40,9 +40,9 @@ class Claims(Wire):
     sub: Name
     """The tenant."""
     jti: Annotated[str, Field(min_length=1, max_length=128)]
-    iat: int
-    exp: int
-    nbf: int | None = None
+    iat: Count
+    exp: Count
+    nbf: Count | None = None
     scopes: tuple[Scope, ...]
     tasks: tuple[Name, ...] | None = None
     """None: every task."""
@@ -81,13 +81,15 @@ def check(
 
 
 def _verified(token: str, keys: Mapping[str, Ed25519PublicKey]) -> dict[str, object]:
-    # 1. It is short enough to look at.
+    # 1. It is short enough to look at, and text that a JWT can be.
     if len(token) > MAX_TOKEN_BYTES:
         raise _refused("the token is too long")
+    if not token.isascii():
+        raise _refused("the token is not a JWT")
     # 2. It names one of our keys and exactly our algorithm, before anything is verified with it.
     try:
         header = jwt.get_unverified_header(token)
-    except jwt.InvalidTokenError as error:
+    except (jwt.InvalidTokenError, RecursionError) as error:  # older PyJWT lets the latter through
         raise _refused("the token is not a JWT") from error
     key = keys.get(str(header.get("kid")))
     if header.get("alg") != ALGORITHM or key is None:

@@ -2,9 +2,16 @@
 
 from bisect import bisect_left
 from math import exp, log, prod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from protocol.names import NAME_PATTERN, VARIANT_PATTERN
 
@@ -15,6 +22,10 @@ class Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], Field(fail_fast=True)]
+"""Stops at the first bad item: a mangled megabyte must not cost seconds of fault-finding."""
+
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 VariantId = Annotated[str, StringConstraints(pattern=VARIANT_PATTERN)]
 RequestId = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,128}$")]
@@ -22,6 +33,24 @@ TensorName = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")]
 Tier = Literal["edge", "middle", "cloud"]
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+"""Things or bytes: what a machine's own integers hold, so that no peer can overflow a column."""
+Rows = Annotated[int, Field(ge=1, lt=2**31)]
+Percentile = Annotated[float, Field(gt=0, lt=100)]
+
+MAX_FAULT = 200
+"""Characters of a fault that are repeated: it goes into a log line and to the caller."""
+
+
+def fault(error: ValidationError) -> str:
+    """Name the first fault by place and rule."""
+    if error.error_count() > MAX_FAULT:  # listing them would take seconds
+        return f"{error.error_count()} faults"
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    text = f"{place}: {first['msg']}" if place else str(first["msg"])
+    return text if len(text) <= MAX_FAULT else f"{text[:MAX_FAULT]}..."
+
 
 ITEM_BYTES = {
     "BOOL": 1, "UINT8": 1, "INT8": 1, "UINT16": 2, "INT16": 2, "FP16": 2,
@@ -67,7 +96,7 @@ class Latency(Wire):
     """A measured distribution: milliseconds at each percentile of `QUANTILES`, never falling."""
 
     ms: tuple[NonNegative, NonNegative, NonNegative, NonNegative, NonNegative]
-    count: Annotated[int, Field(ge=0)] = 0
+    count: Count = 0
     """Samples behind it; 0 says that it is an estimate."""
 
     @model_validator(mode="after")
@@ -86,11 +115,13 @@ class Latency(Wire):
             return self.ms[0]
         if right == len(QUANTILES):
             return self.ms[-1]
+        if percentile == QUANTILES[right]:
+            return self.ms[right]
         low, high = self.ms[right - 1], self.ms[right]
         share = (percentile - QUANTILES[right - 1]) / (QUANTILES[right] - QUANTILES[right - 1])
         if low <= 0:
             return low + share * (high - low)
-        return exp(log(low) + share * (log(high) - log(low)))
+        return min(high, low * exp(share * (log(high) - log(low))))
 
 
 class Price(Wire):
@@ -110,8 +141,8 @@ class Profile(Wire):
     """How a variant behaves on one hardware class: measured there, or its bundle's reference."""
 
     load_ms: NonNegative
-    memory_bytes: Annotated[int, Field(ge=0)]
-    runs: Annotated[dict[int, Latency], Field(min_length=1)]
+    memory_bytes: Count
+    runs: Annotated[dict[Rows, Latency], Field(min_length=1)]
     """Run time by batch size (rows)."""
     measured: bool = False
     """False: not measured on this node; taken from the manifest."""
