@@ -1,0 +1,1 @@
+"""The cloud: federates sites, publishes bundles, operates the mesh."""

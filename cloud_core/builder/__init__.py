@@ -1,0 +1,1 @@
+"""From one source model to every variant the fleet can run."""

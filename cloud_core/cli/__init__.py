@@ -1,0 +1,1 @@
+"""The `tiermesh` command: one file a noun."""

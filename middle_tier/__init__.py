@@ -1,0 +1,1 @@
+"""A site: accepts queries, chooses variants and nodes, answers."""
