@@ -1,0 +1,77 @@
+"""Pure. Which queued asks run together next. When they run is lanes' and the agent's business."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
+
+from protocol.codec import Bytes
+from protocol.messages import Ask
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """One admitted ask. All instants are seconds on this node's own monotonic clock."""
+
+    ask: Ask
+    buffers: tuple[Bytes, ...]
+    """Its inputs' bytes, in the task's order."""
+    reply: str
+    rows: int
+    arrived: float
+    due: float
+    """Its objective; its hard deadline once the objective cannot be met any more."""
+    deadline: float
+    predicted_ms: float
+    cold: bool = False
+    """It came before the variant was warm."""
+    alone: bool = False
+    """Never run with others: a batch that it was in has failed."""
+
+
+class Batch(NamedTuple):
+    """What to do with the first `looked_at` asks of a lane."""
+
+    members: tuple[Waiting, ...]
+    """Run these together now."""
+    late: tuple[Waiting, ...]
+    """Drop these: they cannot finish by their hard deadline."""
+    postponed: tuple[Waiting, ...]
+    """These miss their objective anyway: they wait, due by their hard deadline, for those that can
+    still make theirs."""
+    looked_at: int
+
+
+def next_batch(
+    asks: Sequence[Waiting],
+    *,
+    now: float,
+    run_s: Callable[[int, float], float],
+    max_rows: int,
+) -> Batch:
+    """Take asks in order of `due` for as long as every member is still in time.
+
+    `asks` are of one variant and shape, sorted by `due`; `run_s` predicts seconds for rows at a
+    percentile. The first member is the most urgent one, so that its `due` binds the others too.
+    """
+    members: list[Waiting] = []
+    late: list[Waiting] = []
+    postponed: list[Waiting] = []
+    rows, percentile, end, looked_at = 0, 0.0, inf, 0
+    for waiting in asks:
+        together = rows + waiting.rows
+        highest = max(percentile, waiting.ask.percentile)
+        if members and (waiting.alone or members[0].alone or together > max_rows):
+            break
+        finish = now + run_s(together, highest)
+        if members and finish > end:
+            break
+        looked_at += 1
+        if finish > waiting.deadline:
+            late.append(waiting)
+        elif finish > waiting.due:
+            postponed.append(waiting)
+        else:
+            members.append(waiting)
+            rows, percentile, end = together, highest, members[0].due
+    return Batch(tuple(members), tuple(late), tuple(postponed), looked_at)

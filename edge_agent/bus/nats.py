@@ -1,0 +1,231 @@
+"""The bus over NATS: nats-py behind the interface of base. Reconnects for ever.
+
+Never subscribe ``>``: it would take the place of "nobody listens".
+"""
+
+import asyncio
+import logging
+from asyncio import Future
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from edge_agent.background import beside
+from edge_agent.bus.absent import absent
+from edge_agent.bus.base import Delivery, Handler
+from edge_agent.bus.requests import Requests
+from protocol.codec import Frame, decode, encode
+from protocol.errors import DecodeError, TooLargeError, UnreachableError
+
+with absent("aiohttp"):  # nats-py would take it for WebSockets, which nothing here uses
+    from nats import errors
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+
+_log = logging.getLogger(__name__)
+
+PING_INTERVAL_S = 10
+"""nats-py's own 120 s would take four minutes to notice a silent cut."""
+RECONNECT_WAIT_S = 0.1
+FLUSH_TIMEOUT_S = 10
+_NO_RESPONDERS = "503"
+_FOREIGN = (errors.Error, OSError, TimeoutError)
+
+
+class NatsBus:
+    """One connection. The mutable state is the outbox, which one sender task empties in order."""
+
+    def __init__(self, client: Client) -> None:
+        self.malformed = 0
+        """Arrived and were not frames."""
+        self.unsent = 0
+        """Handed over and not sent: the connection was lost meanwhile."""
+        self._client = client
+        self._requests = Requests(client.new_inbox())
+        self._outbox: deque[tuple[str, bytes, str]] = deque()
+        self._filled = asyncio.Event()
+
+    def __repr__(self) -> str:
+        state = "connected" if self.connected else "not connected"
+        return f"<NatsBus {state} | {len(self._outbox)} to send>"
+
+    @property
+    def connected(self) -> bool:
+        return self._client.is_connected
+
+    def inbox(self) -> str:
+        return self._client.new_inbox()
+
+    def publish(self, subject: str, frame: Frame, reply: str = "") -> None:
+        if not self.connected:
+            raise UnreachableError("the NATS server is not connected", "it is tried again for ever")
+        data = encode(frame)
+        if len(data) > self._client.max_payload:
+            raise TooLargeError(
+                f"a frame of {len(data)} bytes, the NATS server takes {self._client.max_payload}",
+                "set max_payload to 8MB in its configuration",
+            )
+        self._outbox.append((subject, data, reply))
+        self._filled.set()
+
+    @asynccontextmanager
+    async def subscribe(
+        self, subject: str, handler: Handler, queue: str = ""
+    ) -> AsyncIterator[None]:
+        arrivals = _Arrivals(self, handler)
+        subscription = await self._client.subscribe(subject, queue, future=arrivals)
+        await self._in_force()
+        try:
+            yield
+        finally:
+            try:
+                await subscription.drain()  # type: ignore[no-untyped-call]  # nats-py does not say
+            except _FOREIGN as error:
+                _log.debug("unsubscribed while not connected: %s", error)
+
+    async def request(self, subject: str, frame: Frame, timeout_s: float) -> Frame:
+        return await self._requests.ask(self, subject, frame, timeout_s)
+
+    async def rtt_s(self) -> float:
+        if not self.connected:
+            raise UnreachableError("the NATS server is not connected")
+        try:
+            return await self._client.rtt()
+        except _FOREIGN as error:
+            raise UnreachableError("the NATS server does not answer") from error
+
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[None]:
+        """Send what is published until the block ends, then what is left."""
+        try:
+            async with (
+                beside(self._send(), "nats-sender"),
+                self.subscribe(self._requests.pattern, self._requests.deliver),
+            ):
+                yield
+        finally:
+            await self._send_all()
+            await self._flush()
+
+    async def _send(self) -> None:
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            await self._send_all()
+
+    async def _send_all(self) -> None:
+        while self._outbox:
+            subject, data, reply = self._outbox.popleft()
+            if not self.connected:  # what nats-py would keep for later would arrive stale
+                self.unsent += 1
+                continue
+            try:
+                await self._client.publish(subject, data, reply)
+            except _FOREIGN as error:
+                self.unsent += 1
+                _log.warning("not sent to %s: %s", subject, error)
+
+    async def _in_force(self) -> None:
+        """Return when the server has taken the subscription.
+
+        Twice, because nats-py writes a PING at once and a SUB in its flusher's next turn: the first
+        PONG says that the SUB is written, the second that it is read.
+        """
+        for _ in range(2):
+            await self._flush()
+
+    async def _flush(self) -> None:
+        try:
+            await self._client.flush(FLUSH_TIMEOUT_S)
+        except _FOREIGN as error:
+            _log.debug("not flushed: %s", error)
+
+
+class _Arrivals(Future[Msg]):
+    """Where nats-py puts the messages of one subscription, as it would a single reply: at once.
+
+    Its own ways (a callback or an iterator) go through a queue and a task for every message, which
+    costs more than the rest of its work; order and at-most-once are the same.
+    """
+
+    def __init__(self, bus: NatsBus, handler: Handler) -> None:
+        super().__init__()
+        self._bus = bus
+        self._handler = handler
+
+    def set_result(self, msg: Msg) -> None:
+        frame = None
+        if msg.headers is None or msg.headers.get("Status") != _NO_RESPONDERS:
+            try:
+                frame = decode(msg.data)
+            except DecodeError as error:
+                self._bus.malformed += 1
+                _log.warning("dropped a frame on %s: %s", msg.subject, error)
+                return
+        try:
+            self._handler(Delivery(msg.subject, frame, msg.reply))
+        except Exception:  # noqa: BLE001  # a handler's fault must not end the connection's reader
+            _log.exception("the handler of %s failed", msg.subject)
+
+
+@asynccontextmanager
+async def connecting(
+    url: str, *, name: str, user_credentials: Path | None = None
+) -> AsyncIterator[NatsBus]:
+    """Wait until there is a connection, keep it until the block ends, then send what is left.
+
+    Raises `UnreachableError` for a URL that nats-py cannot read; a server that is not there yet is
+    waited for.
+    """
+    client = Client()
+    watch = _Watch(without_login(url))
+    try:
+        await client.connect(
+            url,
+            name=name,
+            user_credentials=user_credentials,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # annotated int, only slept
+            ping_interval=PING_INTERVAL_S,
+            flush_timeout=FLUSH_TIMEOUT_S,
+            skip_subject_validation=True,  # ours are checked where they are built
+            error_cb=watch.failed,
+            disconnected_cb=watch.disconnected,
+            reconnected_cb=watch.reconnected,
+        )
+        bus = NatsBus(client)
+        async with bus.sending():
+            yield bus
+    except errors.Error as error:
+        raise UnreachableError(f"NATS at {without_login(url)}: {error}") from error
+    finally:
+        with suppress(*_FOREIGN):  # a server that is gone cannot be said goodbye to
+            await client.close()
+
+
+def without_login(url: str) -> str:
+    """The URL as it may stand in a log: without user and password."""
+    scheme, slashes, rest = url.rpartition("://")
+    return f"{scheme}{slashes}{rest.rpartition('@')[2]}"
+
+
+class _Watch:
+    """Says what becomes of the connection: each new trouble once, and its end."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._said = ""
+
+    async def failed(self, error: Exception) -> None:
+        text = str(error) or type(error).__name__
+        level = logging.DEBUG if text == self._said else logging.WARNING
+        self._said = text
+        _log.log(level, "NATS at %s: %s", self._url, text)
+
+    async def disconnected(self) -> None:
+        _log.info("NATS at %s: disconnected", self._url)
+
+    async def reconnected(self) -> None:
+        self._said = ""
+        _log.info("NATS at %s: connected again", self._url)

@@ -1,0 +1,67 @@
+"""Few, full messages: the replies that are ready in one turn go back in one frame per asker."""
+
+import logging
+from collections.abc import Callable
+
+from edge_agent.bus.base import Bus
+from protocol.codec import GATHER_BYTES, Bytes, Frame
+from protocol.errors import TooLargeError, UnreachableError
+from protocol.messages import Answer, Refusal, Replies
+
+log = logging.getLogger(__name__)
+
+Wanted = Callable[[], None]
+"""Told when there is something to send at the end of this turn."""
+
+_Item = tuple[Answer | Refusal, tuple[Bytes, ...]]
+
+
+class Gathering:
+    """The replies of this turn, by where they go. `flush` sends them; `wanted` asks for that."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.wanted: Wanted = _ignored
+        self._bus = bus
+        self._ready: dict[str, list[_Item]] = {}
+
+    def add(self, reply: str, item: Answer | Refusal, buffers: tuple[Bytes, ...] = ()) -> None:
+        """Send it at the end of this turn; to nobody when the ask said no inbox."""
+        if not reply:
+            return
+        if not self._ready:
+            self.wanted()
+        self._ready.setdefault(reply, []).append((item, buffers))
+
+    def flush(self) -> None:
+        ready, self._ready = self._ready, {}
+        for reply, items in ready.items():
+            part: list[_Item] = []
+            size = 0
+            for item in items:
+                own = sum(map(len, item[1]))
+                if part and size + own > GATHER_BYTES:
+                    self._send(reply, part)
+                    part, size = [], 0
+                part.append(item)
+                size += own
+            self._send(reply, part)
+
+    def _send(self, reply: str, part: list[_Item]) -> None:
+        message = Replies(items=tuple([item for item, _ in part]))
+        try:
+            self._bus.publish(reply, Frame(message, tuple([b for _, own in part for b in own])))
+        except UnreachableError as error:
+            log.debug("%d replies lost: %s", len(part), error)
+        except TooLargeError as error:
+            log.warning("an answer is too large: %s", error)
+            for item, buffers in part:
+                if buffers:
+                    self._send(reply, [(_instead(item), ())])
+
+
+def _instead(item: Answer | Refusal) -> Refusal:
+    return Refusal(id=item.id, reason="run_failed", detail="the answer is too large for a frame")
+
+
+def _ignored() -> None:
+    """Nobody listens yet."""

@@ -1,0 +1,106 @@
+"""Pure. The variants that this node can run: cold, loading or warm, and the memory they share.
+
+Loading them is loader's; which bytes may be believed is the bundles'.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_agent.bundles.store import Held
+from edge_agent.forecast import Forecast
+from edge_agent.intake import Signature
+from edge_agent.runtimes.base import Runtime
+from protocol.bundles import RuntimePin
+from protocol.types import Profile
+
+OVERDUE = 0.2
+"""A load that is overdue is predicted to need this share of its time more."""
+
+
+@dataclass(slots=True, eq=False)
+class Holding:
+    """One variant. The mutable state of its life on this node is all here."""
+
+    held: Held
+    pin: RuntimePin
+    signature: Signature
+    forecast: Forecast
+    memory_bytes: int
+    """What it takes, or will: measured once it was loaded here."""
+    state: Literal["cold", "loading", "warm"] = "cold"
+    runtime: Runtime | None = None
+    ready_at: float = 0.0
+    """While loading or measuring: when it should be over."""
+    used_at: float = 0.0
+    in_use: int = 0
+    """Its asks that wait or run."""
+    busy: bool = False
+    """A run, or a measurement, has the runtime now."""
+    measuring: bool = False
+    """It is a measurement; over at `ready_at`."""
+    fault: str = ""
+    """Why it was given up."""
+    retry_at: float = 0.0
+    """With a fault: not to be tried again before."""
+
+    @property
+    def id(self) -> str:
+        return self.held.variant.id
+
+    @property
+    def profile(self) -> Profile:
+        return self.forecast.profile
+
+    @property
+    def free(self) -> bool:
+        """Whether a run may start."""
+        return self.state == "warm" and not self.busy
+
+    def cold_ms(self, now: float) -> float:
+        """What is left of making it warm."""
+        if self.state == "cold":
+            return self.profile.load_ms
+        if self.state == "loading":
+            return max(OVERDUE * self.profile.load_ms, (self.ready_at - now) * 1e3)
+        return max(0.0, (self.ready_at - now) * 1e3) if self.measuring else 0.0
+
+
+class Holdings:
+    """Every holding by id, and the memory cap that they share."""
+
+    def __init__(self, holdings: Iterable[Holding], memory_bytes: int) -> None:
+        self._all = {holding.id: holding for holding in holdings}
+        self.memory_bytes = memory_bytes
+
+    def __repr__(self) -> str:
+        free = f"{self.free_bytes >> 20} MiB free"
+        return f"<Holdings {len(self.resident())} of {len(self._all)} | {free}>"
+
+    @property
+    def all(self) -> Mapping[str, Holding]:
+        return self._all
+
+    def resident(self) -> tuple[Holding, ...]:
+        """Those in memory, or on their way there."""
+        return tuple(each for each in self._all.values() if each.state != "cold")
+
+    @property
+    def free_bytes(self) -> int:
+        return max(0, self.memory_bytes - sum(each.memory_bytes for each in self.resident()))
+
+    def room_for(self, wanted: Holding) -> tuple[Holding, ...] | None:
+        """What to evict for `wanted`, least recently used first; None when even that is too little.
+
+        What loads, runs or is waited for stays.
+        """
+        missing = wanted.memory_bytes - self.free_bytes
+        idle = sorted(
+            (each for each in self.resident() if each.state == "warm" and not each.in_use),
+            key=lambda each: each.used_at,
+        )
+        evicted: list[Holding] = []
+        while missing > 0 and idle:
+            evicted.append(idle.pop(0))
+            missing -= evicted[-1].memory_bytes
+        return tuple(evicted) if missing <= 0 else None

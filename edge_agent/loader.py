@@ -1,0 +1,139 @@
+"""Loads variants on a thread of its own: bytes, runtime, smoke test, measurement, in that order.
+
+One at a time, so that loads do not measure each other. When to load is the agent's decision.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge_agent import profiler
+from edge_agent.bundles import smoke
+from edge_agent.bundles.store import Store
+from edge_agent.holdings import Holding
+from edge_agent.profiler import Profiles
+from edge_agent.runtimes.base import Runtime, Tensors
+from edge_agent.threads import Threads
+from protocol.bundles import Task, Variant
+from protocol.errors import ExecutionError, MeshError, UntrustedError
+from protocol.types import Profile
+
+log = logging.getLogger(__name__)
+
+LoadVariant = Callable[[Variant, bytes, int, Task], Runtime]
+"""As `registry.load`: variant, verified bytes, threads, task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """A variant that is loaded and passed its smoke test."""
+
+    runtime: Runtime
+    load_ms: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unloadable:
+    """One that is not, and why; `for_good` when trying again cannot help."""
+
+    detail: str
+    for_good: bool
+
+
+class Loader:
+    """The loader's thread. Each job ends with a call of `done` on that thread."""
+
+    def __init__(
+        self, store: Store, profiles: Profiles, load: LoadVariant, *, threads: int, hardware: str
+    ) -> None:
+        self._store = store
+        self._profiles = profiles
+        self._load = load
+        self._threads = threads
+        self._hardware = hardware
+        self._thread = Threads(1, "load")
+
+    def load(
+        self,
+        holding: Holding,
+        evicted: Sequence[Runtime],
+        done: Callable[[Warm | Unloadable], None],
+    ) -> None:
+        """Close what is evicted, then load."""
+        self._thread.submit(lambda: done(self._loaded(holding, evicted)))
+
+    def measure(
+        self, holding: Holding, warm: Warm, budget_s: float, done: Callable[[Profile | None], None]
+    ) -> None:
+        """Measure it; nobody else may call its runtime meanwhile."""
+        self._thread.submit(lambda: done(self._measured(holding, warm, budget_s)))
+
+    def dispose(self, runtimes: Sequence[Runtime]) -> None:
+        """Give back their memory."""
+        self._thread.submit(lambda: _close(runtimes))
+
+    async def finished(self) -> None:
+        """Return when all that was begun is done."""
+        await self._thread.finished()
+
+    async def close(self) -> None:
+        """Finish what was begun, and end the thread."""
+        await self._thread.close()
+
+    def _loaded(self, holding: Holding, evicted: Sequence[Runtime]) -> Warm | Unloadable:
+        _close(evicted)
+        variant, task = holding.held.variant, holding.held.task
+        try:
+            data = self._store.read(variant.id)
+            runtime, load_ms, memory_bytes = profiler.loaded(
+                lambda *given: self._load(given[0], given[1], given[2], task),
+                variant,
+                data,
+                self._threads,
+            )
+            try:
+                inputs, outputs = self._store.golden(variant.id)
+                smoke.check(runtime, inputs, outputs, variant.tolerance)
+            except BaseException:
+                runtime.close()
+                raise
+        except MeshError as error:
+            log.warning("%s is not loaded: %s", variant.id, error)
+            return Unloadable(error.error, isinstance(error, UntrustedError))
+        except Exception:  # the border to foreign code, which raises what it likes
+            log.exception("%s is not loaded", variant.id)
+            return Unloadable("it cannot be loaded", for_good=False)
+        return Warm(runtime, load_ms, memory_bytes)
+
+    def _measured(self, holding: Holding, warm: Warm, budget_s: float) -> Profile | None:
+        variant, task = holding.held.variant, holding.held.task
+        try:
+            profile = profiler.measure(
+                warm.runtime,
+                task,
+                variant,
+                load_ms=warm.load_ms,
+                memory_bytes=warm.memory_bytes,
+                budget_s=budget_s,
+                sample=self._sample(variant),
+            )
+            self._profiles.put(variant, holding.pin, self._hardware, profile)
+        except (MeshError, OSError) as error:
+            log.warning("%s is not measured: %s", variant.id, error)
+            return None
+        except Exception:  # the border to foreign code, which raises what it likes
+            log.exception("%s is not measured", variant.id)
+            return None
+        return profile
+
+    def _sample(self, variant: Variant) -> Tensors | None:
+        return self._store.golden(variant.id)[0] or None
+
+
+def _close(runtimes: Sequence[Runtime]) -> None:
+    for runtime in runtimes:
+        try:
+            runtime.close()
+        except ExecutionError as error:
+            log.warning("a runtime did not close: %s", error)

@@ -1,0 +1,112 @@
+"""Whether an ask may join the queue of this node, and if not, why. The rule is admission's."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from edge_agent.admission import finish_ms
+from edge_agent.batching import Waiting
+from edge_agent.config import AgentConfig
+from edge_agent.holdings import Holding
+from edge_agent.intake import Fitted, Shapes
+from edge_agent.warming import Warming
+from protocol.codec import Bytes
+from protocol.messages import Ask, Refusal, RefusalReason
+
+
+class Admitted(NamedTuple):
+    """An ask that will be run, unless it is cancelled or becomes too late."""
+
+    waiting: Waiting
+    holding: Holding
+    tails: Shapes
+
+
+class Load(NamedTuple):
+    """What stands before a new ask."""
+
+    rows: int
+    queue_ms: float
+
+
+class Reception:
+    """Admits or refuses, one ask at a time; begins the load of a variant that is cold."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        holdings: Mapping[str, Holding],
+        warming: Warming,
+        unable: Mapping[str, str],
+    ) -> None:
+        self.draining = False
+        self._config = config
+        self._holdings = holdings
+        self._warming = warming
+        self._unable = unable
+
+    def receive(
+        self, ask: Ask, buffers: tuple[Bytes, ...], reply: str, *, now: float, load: Load
+    ) -> Admitted | Refusal:
+        """Admit it or say why not."""
+        holding = self._holdings.get(ask.variant)
+        if holding is None or self.draining:
+            return self._elsewhere(ask, load)
+        fitted = holding.signature.fit(ask.inputs, buffers)
+        if isinstance(fitted, str):
+            return refusal(ask, "bad_tensor", fitted, load.queue_ms)
+        if load.rows + fitted.rows > self._config.queue_limit:
+            return refusal(ask, "queue_full", f"{load.rows} rows wait", load.queue_ms)
+        holding.forecast.forget(now)
+        cold_ms = holding.cold_ms(now)
+        run_ms = holding.forecast.run_ms(fitted.rows, ask.percentile)
+        finish = finish_ms(link=0.0, transfer=0.0, queue=load.queue_ms, cold=cold_ms, run=run_ms)
+        if finish > ask.budget_ms or finish > ask.deadline_ms:
+            return refusal(ask, "deadline", "it would be late", load.queue_ms, finish)
+        if holding.state == "cold" and (refused := self._begin(holding, ask, now, load)):
+            return refused
+        waiting = _waiting(ask, fitted, reply, now, finish)
+        waiting.cold = cold_ms > 0.0
+        return Admitted(waiting, holding, fitted.tails)
+
+    def _begin(self, holding: Holding, ask: Ask, now: float, load: Load) -> Refusal | None:
+        """Have it loaded."""
+        if holding.retry_at > now:
+            return refusal(ask, "load_failed", holding.fault, load.queue_ms)
+        if not self._warming.want(holding):
+            return refusal(ask, "memory", "no room beside what is in use", load.queue_ms)
+        return None
+
+    def _elsewhere(self, ask: Ask, load: Load) -> Refusal:
+        """Nothing is wrong with it, but not here."""
+        if self.draining:
+            return refusal(ask, "draining", "the node is draining", load.queue_ms)
+        why = self._unable.get(ask.variant)
+        if why is not None:
+            return refusal(ask, "unlisted_runtime", why, load.queue_ms)
+        return refusal(ask, "unknown_variant", "it is not held here", load.queue_ms)
+
+
+def refusal(
+    ask: Ask,
+    reason: RefusalReason,
+    detail: str,
+    queue_ms: float = 0.0,
+    finish: float | None = None,
+) -> Refusal:
+    """Why it is not run."""
+    return Refusal(id=ask.id, reason=reason, detail=detail, queue_ms=queue_ms, finish_ms=finish)
+
+
+def _waiting(ask: Ask, fitted: Fitted, reply: str, now: float, finish: float) -> Waiting:
+    """Budgets become instants on this node's own clock the moment they arrive."""
+    deadline = now + ask.deadline_ms / 1e3
+    return Waiting(
+        ask=ask,
+        buffers=fitted.buffers,
+        reply=reply,
+        rows=fitted.rows,
+        arrived=now,
+        due=min(now + ask.budget_ms / 1e3, deadline),
+        deadline=deadline,
+        predicted_ms=finish,
+    )

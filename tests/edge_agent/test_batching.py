@@ -1,0 +1,95 @@
+"""What runs together: in order of urgency, and nobody later than it may be."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_agent.batching import Waiting, next_batch
+from tests.edge_agent.node import an_ask
+
+numbers = st.integers(5, 40)
+moments = st.integers(0, 10)
+many = settings(max_examples=400)
+
+
+def waiting(rows=1, due=100.0, deadline=None, *, percentile=99.0, alone=False, name="a"):
+    return Waiting(
+        ask=an_ask(name, rows=rows, percentile=percentile),
+        buffers=(),
+        reply="",
+        rows=rows,
+        arrived=0.0,
+        due=due,
+        deadline=due if deadline is None else deadline,
+        predicted_ms=0.0,
+        alone=alone,
+    )
+
+
+@st.composite
+def queues(draw):
+    """Asks sorted by `due`, as a lane holds them."""
+    asks = []
+    for number in range(draw(st.integers(0, 6))):
+        due = float(draw(numbers))
+        later = float(draw(st.integers(0, 30)))
+        percentile = draw(st.sampled_from([50.0, 99.0]))
+        alone = draw(st.integers(0, 9)) == 0
+        asks.append(
+            waiting(
+                draw(st.integers(1, 3)),
+                due,
+                due + later,
+                percentile=percentile,
+                alone=alone,
+                name=str(number),
+            )
+        )
+    return sorted(asks, key=lambda each: each.due)
+
+
+def a_profile_s(fixed, per_row):
+    """Seconds for rows at a percentile: never falling in either."""
+    return lambda rows, percentile: fixed + per_row * rows * (2.0 if percentile > 90 else 1.0)
+
+
+profiles = st.builds(a_profile_s, st.integers(0, 5), st.integers(0, 3))
+
+
+@many
+@given(queues(), moments, profiles, st.integers(1, 10))
+def test_no_member_of_a_batch_is_late_by_the_profile(asks, now, run_s, max_rows):
+    batch = next_batch(asks, now=now, run_s=run_s, max_rows=max_rows)
+    rows = sum(member.rows for member in batch.members)
+    highest = max((member.ask.percentile for member in batch.members), default=0.0)
+    finish = now + run_s(rows, highest)
+    assert all(finish <= member.due <= member.deadline for member in batch.members)
+    assert rows <= max_rows or len(batch.members) <= 1
+    assert len(batch.members) == 1 or not any(member.alone for member in batch.members)
+
+
+@many
+@given(queues(), moments, profiles, st.integers(1, 10))
+def test_each_ask_looked_at_has_exactly_one_fate_and_the_order_is_kept(asks, now, run_s, max_rows):
+    batch = next_batch(asks, now=now, run_s=run_s, max_rows=max_rows)
+    fates = [*batch.members, *batch.late, *batch.postponed]
+    assert len(fates) == batch.looked_at
+    assert {id(each) for each in fates} == {id(each) for each in asks[: batch.looked_at]}
+    places = [asks.index(member) for member in batch.members]
+    assert places == sorted(places)
+
+
+@many
+@given(queues(), moments, profiles, st.integers(1, 10))
+def test_only_what_cannot_finish_is_dropped_or_postponed(asks, now, run_s, max_rows):
+    batch = next_batch(asks, now=now, run_s=run_s, max_rows=max_rows)
+    for each in batch.late:
+        assert now + run_s(each.rows, each.ask.percentile) > each.deadline
+    for each in batch.postponed:
+        assert each.due < now + run_s(each.rows, each.ask.percentile) <= each.deadline
+    assert batch.looked_at or not asks
+
+
+def test_as_many_as_are_in_time_run_together():
+    asks = [waiting(due=4.0), waiting(due=9.0), waiting(due=9.0), waiting(due=9.0)]
+    batch = next_batch(asks, now=0.0, run_s=lambda rows, _: 1.0 + rows, max_rows=32)
+    assert list(batch.members) == asks[:3]

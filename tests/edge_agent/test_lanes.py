@@ -1,0 +1,126 @@
+"""The queue: earliest deadline first, nothing lost, the sums right, in whatever order it comes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from edge_agent.bundles.store import Held
+from edge_agent.forecast import Forecast
+from edge_agent.holdings import Holding
+from edge_agent.intake import Signature
+from edge_agent.lanes import Lanes
+from protocol.bundles import RuntimePin
+from tests.edge_agent.node import TASK, quick
+from tests.edge_agent.test_batching import waiting
+
+SHAPE = ((2,),)
+
+
+def a_holding(name="quick"):
+    variant = quick(name)
+    return Holding(
+        held=Held(variant, TASK, None),
+        pin=RuntimePin(name="table", version="1"),
+        signature=Signature(TASK),
+        forecast=Forecast(variant.profile),
+        memory_bytes=1,
+        state="warm",
+    )
+
+
+@given(st.lists(st.tuples(st.integers(1, 99), st.sampled_from("ab"), st.booleans()), max_size=30))
+def test_the_most_urgent_ask_is_always_next(given_asks):
+    lanes, holdings = Lanes(), {name: a_holding(name) for name in "ab"}
+    for due, name, short in given_asks:
+        lanes.push(waiting(due=float(due)), holdings[name], SHAPE, short=short)
+    dues = []
+    while (lane := lanes.next(short_only=False)) is not None:
+        assert lane.asks[0].due == min(each.asks[0].due for each in lanes._lanes.values())  # noqa: SLF001  # all of them
+        dues += [member.due for member in lanes.take(lane, 0.0, 1).members]
+        lanes.wake(lane.holding)
+    assert dues == sorted(due for due, _, _ in given_asks)
+    assert (lanes.rows, lanes.queued_ms) == (0, 0.0)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Pushes, batches, cancels, busy and cold holdings at random, beside a plain list."""
+
+    def __init__(self):
+        super().__init__()
+        self.lanes = Lanes()
+        self.holdings = {name: a_holding(name) for name in "ab"}
+        self.now = 0.0
+        self.model = []
+
+    @rule(name=st.sampled_from("ab"), due=st.integers(0, 50), later=st.integers(0, 50),
+          rows=st.integers(1, 9), short=st.booleans())  # fmt: skip
+    def push(self, name, due, later, rows, short):
+        end = self.now + due / 1e3
+        each = waiting(rows, end, end + later / 1e3)
+        lane = self.lanes.push(each, self.holdings[name], SHAPE, short=short)
+        self.model.append((lane, each))
+
+    @rule(ms=st.integers(0, 20))
+    def time_passes(self, ms):
+        self.now += ms / 1e3
+
+    @rule(name=st.sampled_from("ab"), busy=st.booleans())
+    def a_run_begins_or_ends(self, name, busy):
+        self.holdings[name].busy = busy
+        if not busy:
+            self.lanes.wake(self.holdings[name])
+
+    @rule(short_only=st.booleans(), max_rows=st.integers(1, 8))
+    def take(self, short_only, max_rows):
+        lane = self.lanes.next(short_only=short_only)
+        able = [
+            each
+            for place, each in self.model
+            if place.holding.free and (place.key[2] or not short_only)
+        ]
+        if lane is None:
+            assert not able
+            return
+        assert lane.asks[0].due == min(each.due for each in able)
+        batch = self.lanes.take(lane, self.now, max_rows)
+        gone = {id(each) for each in (*batch.members, *batch.late)}
+        assert gone or batch.postponed
+        self.model = [(place, each) for place, each in self.model if id(each) not in gone]
+        self.lanes.wake(lane.holding)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def cancel(self, data):
+        place, each = data.draw(st.sampled_from(self.model))
+        assert self.lanes.cancel(place, each)
+        assert not self.lanes.cancel(place, each)
+        self.model.remove((place, each))
+
+    @rule(name=st.sampled_from("ab"))
+    def clear(self, name):
+        gone = self.lanes.clear(self.holdings[name])
+        assert {id(each) for _, each in gone} == {
+            id(each) for place, each in self.model if place.key[0] == name
+        }
+        self.model = [(place, each) for place, each in self.model if place.key[0] != name]
+
+    @invariant()
+    def the_sums_are_right(self):
+        assert self.lanes.rows == sum(each.rows for _, each in self.model)
+        lanes = {id(place): place for place, _ in self.model}.values()
+        cost_ms = sum(place.holding.forecast.run_ms(place.rows, 95.0) for place in lanes)
+        assert self.lanes.queued_ms == pytest.approx(cost_ms, abs=1e-9)
+
+
+TestAnyOrder = AnyOrder.TestCase
+
+
+def test_behind_a_cancelled_ask_the_next_one_still_gets_its_turn():
+    lanes, holding = Lanes(), a_holding()
+    first, second = waiting(due=1.0), waiting(due=2.0)
+    lane = lanes.push(first, holding, SHAPE, short=True)
+    lanes.push(second, holding, SHAPE, short=True)
+    assert lanes.cancel(lane, first)
+    assert lanes.next(short_only=True) is lane
+    assert lanes.take(lane, 0.0, 8).members == (second,)
