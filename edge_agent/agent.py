@@ -19,15 +19,15 @@ from edge_agent.bus.base import Bus, Delivery
 from edge_agent.capacity import Moment, State
 from edge_agent.clock import Clock
 from edge_agent.config import AgentConfig
-from edge_agent.gathering import Gathering
-from edge_agent.holdings import Holding, Holdings
-from edge_agent.inventory import held_here
-from edge_agent.loader import Loader, LoadVariant
 from edge_agent.profiler import Profiles
-from edge_agent.reception import Reception
+from edge_agent.queue.gathering import Gathering
+from edge_agent.queue.reception import Reception
+from edge_agent.queue.serving import Serving
 from edge_agent.runtimes import registry
-from edge_agent.serving import Serving
-from edge_agent.warming import Warming
+from edge_agent.stock.holdings import Holding, Holdings
+from edge_agent.stock.inventory import held_here
+from edge_agent.stock.loader import Loader, LoadVariant
+from edge_agent.stock.warming import Warming
 from protocol.adverts import Capacity, Describe, Description
 from protocol.codec import Frame
 from protocol.errors import ConflictError, DecodeError, MeshError, UnknownError

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from edge_agent.config import AgentConfig
-from edge_agent.holdings import Holding, Holdings
+from edge_agent.stock.holdings import Holding, Holdings
 from protocol.adverts import Capacity, Description, Loaded, VariantInfo
 from protocol.types import QUANTILES, Latency
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.batching import Waiting, next_batch
+from edge_agent.queue.batching import Waiting, next_batch
 from tests.edge_agent.node import an_ask
 
 numbers = st.integers(5, 40)

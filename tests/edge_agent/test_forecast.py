@@ -3,7 +3,7 @@
 import pytest
 
 from edge_agent.admission import run_ms
-from edge_agent.forecast import LEAST, MOST, Forecast
+from edge_agent.queue.forecast import LEAST, MOST, Forecast
 from protocol.bundles import estimate
 from tests.build import a_profile
 

@@ -2,7 +2,7 @@
 
 from edge_agent.bus.memory import MemoryBus, MemoryNetwork
 from edge_agent.clock import settle
-from edge_agent.gathering import Gathering
+from edge_agent.queue.gathering import Gathering
 from protocol.codec import GATHER_BYTES
 from protocol.errors import TooLargeError, UnreachableError
 from tests.build import an_answer

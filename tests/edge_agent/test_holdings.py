@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_agent.holdings import Holdings
+from edge_agent.stock.holdings import Holdings
 from tests.edge_agent.test_lanes import a_holding
 
 

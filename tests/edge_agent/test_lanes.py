@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge_agent.bundles.store import Held
-from edge_agent.forecast import Forecast
-from edge_agent.holdings import Holding
-from edge_agent.intake import Signature
-from edge_agent.lanes import Lanes
+from edge_agent.queue.forecast import Forecast
+from edge_agent.queue.intake import Signature
+from edge_agent.queue.lanes import Lanes
+from edge_agent.stock.holdings import Holding
 from protocol.bundles import RuntimePin
 from tests.edge_agent.node import TASK, quick
 from tests.edge_agent.test_batching import waiting

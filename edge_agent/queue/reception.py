@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from edge_agent.admission import finish_ms
-from edge_agent.batching import Waiting
 from edge_agent.config import AgentConfig
-from edge_agent.holdings import Holding
-from edge_agent.intake import Fitted, Shapes
-from edge_agent.warming import Warming
+from edge_agent.queue.batching import Waiting
+from edge_agent.queue.intake import Fitted, Shapes
+from edge_agent.stock.holdings import Holding
+from edge_agent.stock.warming import Warming
 from protocol.codec import Bytes
 from protocol.messages import Ask, Refusal, RefusalReason
 

@@ -2,12 +2,12 @@
 
 from edge_agent.bundles.store import Held, Store
 from edge_agent.config import AgentConfig
-from edge_agent.forecast import Forecast
 from edge_agent.hardware import memory_bytes
-from edge_agent.holdings import Holding, Holdings
-from edge_agent.intake import Signature
 from edge_agent.profiler import Profiles
+from edge_agent.queue.forecast import Forecast
+from edge_agent.queue.intake import Signature
 from edge_agent.runtimes import registry
+from edge_agent.stock.holdings import Holding, Holdings
 from protocol.bundles import RuntimePin
 
 MEMORY_SHARE = 0.5

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from edge_agent import profiler
 from edge_agent.bundles import smoke
 from edge_agent.bundles.store import Store
-from edge_agent.holdings import Holding
 from edge_agent.profiler import Profiles
+from edge_agent.queue.threads import Threads
 from edge_agent.runtimes.base import Runtime, Tensors
-from edge_agent.threads import Threads
+from edge_agent.stock.holdings import Holding
 from protocol.bundles import Task, Variant
 from protocol.errors import ExecutionError, MeshError, UntrustedError
 from protocol.types import Profile

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from edge_agent.batching import Waiting
+from edge_agent.queue.batching import Waiting
 from edge_agent.runtimes.base import DTYPES, Array, Runtime, Tensors
 from protocol.bundles import Task
 from protocol.codec import Bytes

@@ -8,18 +8,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from edge_agent import executor
-from edge_agent.answering import Facts, answer_to
-from edge_agent.batching import Waiting
 from edge_agent.clock import Clock
 from edge_agent.config import AgentConfig
-from edge_agent.executor import Failed, Ran
-from edge_agent.gathering import Gathering
-from edge_agent.holdings import Holding
-from edge_agent.intake import Shapes
-from edge_agent.lanes import Lane, Lanes
-from edge_agent.reception import Admitted, Load, Reception, refusal
-from edge_agent.threads import Threads
+from edge_agent.queue import executor
+from edge_agent.queue.answering import Facts, answer_to
+from edge_agent.queue.batching import Waiting
+from edge_agent.queue.executor import Failed, Ran
+from edge_agent.queue.gathering import Gathering
+from edge_agent.queue.intake import Shapes
+from edge_agent.queue.lanes import Lane, Lanes
+from edge_agent.queue.reception import Admitted, Load, Reception, refusal
+from edge_agent.queue.threads import Threads
+from edge_agent.stock.holdings import Holding
 from protocol.codec import Bytes
 from protocol.messages import Asks, RefusalReason
 

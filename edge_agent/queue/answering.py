@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from edge_agent.batching import Waiting
 from edge_agent.config import AgentConfig
+from edge_agent.queue.batching import Waiting
 from protocol.bundles import Variant
 from protocol.messages import Answer
 from protocol.types import Tensor

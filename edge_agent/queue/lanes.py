@@ -9,9 +9,9 @@ from heapq import heappop, heappush
 from itertools import count
 from operator import attrgetter
 
-from edge_agent.batching import Batch, Waiting, next_batch
-from edge_agent.holdings import Holding
-from edge_agent.intake import Shapes
+from edge_agent.queue.batching import Batch, Waiting, next_batch
+from edge_agent.queue.intake import Shapes
+from edge_agent.stock.holdings import Holding
 
 QUEUE_PERCENTILE = 95.0
 """What queued work is counted at: a sum of 99th percentiles would be far too dark."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge_agent.bundles.store import Held
-from edge_agent.forecast import Forecast
-from edge_agent.intake import Signature
+from edge_agent.queue.forecast import Forecast
+from edge_agent.queue.intake import Signature
 from edge_agent.runtimes.base import Runtime
 from protocol.bundles import RuntimePin
 from protocol.types import Profile

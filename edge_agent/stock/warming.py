@@ -10,10 +10,10 @@ from math import inf
 from typing import TypeVar
 
 from edge_agent.clock import Clock
-from edge_agent.forecast import Forecast
-from edge_agent.holdings import Holding, Holdings
-from edge_agent.loader import Loader, Unloadable, Warm
+from edge_agent.queue.forecast import Forecast
 from edge_agent.runtimes.base import Runtime
+from edge_agent.stock.holdings import Holding, Holdings
+from edge_agent.stock.loader import Loader, Unloadable, Warm
 from protocol.types import Profile
 
 log = logging.getLogger(__name__)

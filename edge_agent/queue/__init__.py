@@ -1,0 +1,1 @@
+"""The way of an ask through this node: admitted, queued, batched, run, answered."""
