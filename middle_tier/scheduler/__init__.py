@@ -1,0 +1,1 @@
+"""The planner: filter, rank, pick; and no plumbing."""

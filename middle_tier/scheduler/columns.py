@@ -1,0 +1,92 @@
+"""The groups of a view as columns, one row a group: storage and growth. Their meaning: table."""
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from protocol.types import QUANTILES, Profile
+
+SCAN = 16
+"""Members of a group (or pool) whose state its row sums up exactly; of more, a sample this big."""
+
+BATCHES = 8
+"""Profiled batch sizes that a row holds; of more, the smallest, the largest and some between."""
+
+Floats = npt.NDArray[np.float64]
+Column = TypeVar("Column", bound=npt.NDArray[np.generic])
+
+
+class Columns:
+    """Struct of arrays. Unused rows have no nodes and an infinite queue."""
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.accuracy = np.zeros(0)
+        self.usd_per_busy_ms = np.zeros(0)
+        self.load: Floats = np.zeros((0, 2))
+        """Smallest `free_at_ms` and smallest `own_ms` among the members: infinite where none is."""
+        self.cold_ms = np.zeros(0)
+        self.load_ms = np.zeros(0)
+        self.factor = np.ones(0)
+        """What the class's runs are observed to take, over its profile."""
+        self.least_factor = np.ones(0)
+        """The smallest of the members' factors."""
+        self.marginal_ms = np.zeros(0)
+        self.batch_rows: Floats = np.zeros((0, BATCHES))
+        self.batch_ms: Floats = np.zeros((0, BATCHES, len(QUANTILES)))
+        self.pool = np.zeros(0, np.intp)
+        self.nodes = np.zeros(0, np.int64)
+        self.variant = np.zeros(0, np.int64)
+        self.architecture = np.zeros(0, np.int64)
+        self.tier = np.zeros(0, np.int64)
+        self.site = np.zeros(0, np.int64)
+        self.state = np.zeros(0, np.int64)
+        self.across = np.zeros(0, np.bool_)
+        """The group is in another site."""
+        self.scan = np.zeros((0, SCAN), np.intp)
+        """Slots of (up to `SCAN` of) the members of a warm row; 0 is nobody."""
+
+    def block(self, rows: int) -> int:
+        """Return the first of `rows` new ones."""
+        first = self.used
+        self.used += rows
+        if self.used > len(self.accuracy):
+            self._grow(max(64, 2 * self.used))
+        return first
+
+    def _grow(self, capacity: int) -> None:
+        for name, column in vars(self).items():
+            if isinstance(column, np.ndarray):
+                setattr(self, name, grown(column, capacity))
+        self.load[self.used :] = np.inf
+
+    def set_profile(self, row: int, profile: Profile) -> None:
+        """Write a profile into one row."""
+        sizes = _kept(sorted(profile.runs))
+        self.load_ms[row] = profile.load_ms
+        self.batch_rows[row] = np.inf
+        self.batch_rows[row, : len(sizes)] = sizes
+        self.batch_ms[row] = profile.runs[sizes[-1]].ms
+        for place, size in enumerate(sizes):
+            self.batch_ms[row, place] = profile.runs[size].ms
+        self.marginal_ms[row] = marginal_ms(profile)
+
+
+def grown(column: Column, capacity: int) -> Column:
+    """Return a copy of `column` with `capacity` entries, the new ones zero."""
+    wider = np.zeros((capacity, *column.shape[1:]), column.dtype)
+    wider[: len(column)] = column
+    return wider  # type: ignore[return-value]  # of the same type, which numpy's stubs cannot say
+
+
+def marginal_ms(profile: Profile) -> float:
+    """Return what one more row adds to a queue: the median run per row, at the best batch size."""
+    return min(latency.ms[0] / size for size, latency in profile.runs.items())
+
+
+def _kept(sizes: list[int]) -> list[int]:
+    if len(sizes) <= BATCHES:
+        return sizes
+    step = (len(sizes) - 1) / (BATCHES - 1)
+    return [sizes[round(place * step)] for place in range(BATCHES)]

@@ -1,0 +1,174 @@
+"""A task's groups as the planner reads them, with what can be kept from one decision to the next.
+
+What a kind of want leaves of the groups (a lens) is kept until the table's shape changes; queues,
+links, corrections and membership are read afresh by every decision.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from middle_tier.scheduler.cost import usd_per_byte
+from middle_tier.scheduler.filters import ACCURATE, STANDING, Facts
+from middle_tier.scheduler.runs import at_percentile, run_ms
+from middle_tier.scheduler.table import Table
+from middle_tier.scheduler.types import Demand, Policy
+from protocol.types import Tier
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
+
+LENSES = 128
+"""Kinds of want remembered by a task; the oldest is dropped first."""
+
+TIMINGS = 64
+"""Run-time columns (by rows and percentile) remembered by a lens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Columns of a lens for one batch size and percentile."""
+
+    run_ms: Floats
+    busy_usd: Floats
+
+
+@dataclass(slots=True)
+class Lens:
+    """The groups that one kind of want leaves, the most accurate first; and why not the others."""
+
+    rows: Rows
+    facts: Facts
+    pool: Rows
+    usd_per_byte: Floats | None
+    """None: bytes are free everywhere."""
+    out: tuple[tuple[str, Rows], ...]
+    """Reason -> rows."""
+    timings: dict[tuple[int, float], Timing] = field(default_factory=dict)
+    live: int = -1
+    live_sum: Rows = field(default_factory=lambda: np.zeros(1, np.intp))
+    """How many of the first n rows have a node, by n."""
+    live_out: dict[str, int] = field(default_factory=dict)
+
+
+class Groups:
+    """The read side of the table for one task."""
+
+    def __init__(self, task: str, table: Table, here: Tier) -> None:
+        self.task = task
+        self.table = table
+        self.here = here
+        self._shape = -1
+        self._policy: Policy | None = None
+        self._rows: Rows = np.empty(0, np.intp)
+        self._lenses: dict[tuple[object, ...], Lens] = {}
+        self._links = -1
+        self._link: dict[float, Floats] = {}
+
+    def __repr__(self) -> str:
+        return f"<Groups {self.task} | {len(self._rows)} rows | {len(self._lenses)} lenses>"
+
+    def lens(self, demand: Demand, policy: Policy) -> Lens:
+        """Return what is left of the groups for wants of this kind."""
+        self.table.sums.settle()
+        if self.table.shape[self.task] != self._shape or policy is not self._policy:
+            self._reset(policy)
+        want = demand.want
+        kind = (want.variant, want.architecture, demand.tiers, demand.hops)
+        lens = self._lenses.get(kind)
+        if lens is None:
+            while len(self._lenses) >= LENSES:
+                del self._lenses[next(iter(self._lenses))]
+            lens = self._lenses[kind] = self._grind(demand, policy)
+        if lens.live != self.table.live:
+            self._count_live(lens)
+        return lens
+
+    def timing(self, lens: Lens, batch: int, percentile: float) -> Timing:
+        """Return the run times and prices of a lens' rows for this many rows at this percentile."""
+        timing = lens.timings.get((batch, percentile))
+        if timing is None:
+            while len(lens.timings) >= TIMINGS:
+                del lens.timings[next(iter(lens.timings))]
+            columns = self.table.columns
+            run = run_ms(columns, lens.rows, batch, percentile)
+            median = run_ms(columns, lens.rows, batch, 50.0)
+            timing = Timing(run, median * columns.usd_per_busy_ms[lens.rows])
+            lens.timings[batch, percentile] = timing
+        return timing
+
+    def pool_link_ms(self, percentile: float) -> Floats:
+        """Return the best link of each pool of the table."""
+        if self._links != self.table.sums.links:
+            self._links = self.table.sums.links
+            self._link.clear()
+        link = self._link.get(percentile)
+        if link is None:
+            link = self._link[percentile] = at_percentile(
+                self.table.sums.pool_way[:, :-1], percentile
+            )
+        return link
+
+    def _reset(self, policy: Policy) -> None:
+        """Begin anew: the task's rows are those of the pools that run a variant of it."""
+        self._shape = self.table.shape[self.task]
+        self._policy = policy
+        self._lenses.clear()
+        rows = [
+            pool.first + half + at
+            for pool in self.table.by_key.values()
+            for at, info in enumerate(pool.infos)
+            if info.task == self.task
+            for half in (0, pool.size)
+        ]
+        found = np.array(rows, np.intp)
+        self._rows = found[np.argsort(-self.table.columns.accuracy[found], kind="stable")]
+
+    def _grind(self, demand: Demand, policy: Policy) -> Lens:
+        rows = self._rows
+        facts = self._facts(rows)
+        left = np.ones(len(rows), np.bool_)
+        out: list[tuple[str, Rows]] = []
+        for standing in STANDING:
+            mask = standing.out(demand, policy, facts)
+            if mask is not None and (mask & left).any():
+                out.append((standing.reason, rows[mask & left]))
+                left &= ~mask
+        rows = rows[left]
+        columns = self.table.columns
+        price = usd_per_byte(policy, self.here)[columns.tier[rows]]
+        return Lens(
+            rows,
+            self._facts(rows),
+            columns.pool[rows],
+            price if price.any() else None,
+            tuple(out),
+        )
+
+    def _facts(self, rows: Rows) -> Facts:
+        columns = self.table.columns
+        return Facts(
+            code=self.table.code,
+            variant=columns.variant[rows],
+            architecture=columns.architecture[rows],
+            tier=columns.tier[rows],
+            site=columns.site[rows],
+            state=columns.state[rows],
+            across=columns.across[rows],
+            accuracy=columns.accuracy[rows],
+        )
+
+    def _count_live(self, lens: Lens) -> None:
+        nodes = self.table.columns.nodes
+        lens.live = self.table.live
+        lens.live_sum = np.zeros(len(lens.rows) + 1, np.intp)
+        np.cumsum(nodes[lens.rows] > 0, out=lens.live_sum[1:])
+        counted = ((reason, int((nodes[rows] > 0).sum())) for reason, rows in lens.out)
+        lens.live_out = {reason: count for reason, count in counted if count}
+
+
+def accurate(lens: Lens, demand: Demand, policy: Policy) -> int:
+    """Return how many of a lens' rows are accurate enough: those are the first ones."""
+    out = ACCURATE.out(demand, policy, lens.facts)
+    return len(lens.rows) - (0 if out is None else int(np.count_nonzero(out)))

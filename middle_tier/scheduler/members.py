@@ -1,0 +1,111 @@
+"""Who stands in a group: members (a node, or a line of a site's offer), and pools of alike ones."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from protocol.adverts import VariantInfo
+from protocol.bundles import estimate
+from protocol.types import Latency, Tier
+
+Ints = npt.NDArray[np.intp]
+State = Literal["ready", "draining", "leaving", "suspect", "gone"]
+STATES: tuple[State, ...] = ("ready", "draining", "leaving", "suspect", "gone")
+TIERS: tuple[Tier, ...] = ("edge", "middle", "cloud")
+NO_ROWS: Ints = np.empty(0, np.intp)
+NO_LINK = estimate(0.0)
+
+
+def _no_rows() -> Ints:
+    return NO_ROWS
+
+
+class PoolKey(NamedTuple):
+    """What members of one pool have in common; so a group of theirs has one cost and one fate."""
+
+    site: str
+    hardware: str
+    tier: Tier
+    scope: Literal["node", "site"]
+    state: State
+    usd_per_busy_ms: float
+    kit: tuple[tuple[object, ...], ...]
+    """What each can run, without the profiles: those are corrected, not compared."""
+    offer: str = ""
+    """Tells apart the lines of one site's summary."""
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """One choosable thing. The table changes it; the planner reads it."""
+
+    site: str
+    name: str
+    count: int = 1
+    """Nodes that it stands for: more than one in a site's offer."""
+    slot: int = 0
+    pool: "Pool | None" = None
+    place: int = 0
+    """Index in its pool's list."""
+    free_at_ms: float = 0.0
+    """When the queue that was last reported is done, on the view's clock."""
+    own_ms: float = 0.0
+    """Work that this router has sent and not heard of again."""
+    link: Latency = NO_LINK
+    mbps: float = 1000.0
+    link_at: dict[float, float] = field(default_factory=dict)
+    """`link.at`, remembered by percentile."""
+    warm: dict[int, int] = field(default_factory=dict)
+    """Row of each variant that it has loaded -> index in that row's crowd."""
+    rows: Ints = field(default_factory=_no_rows)
+    """The keys of `warm`."""
+    loading: dict[str, float] = field(default_factory=dict)
+    """Variant -> when it will be loaded, in ms on the view's clock."""
+    barred: dict[str, float] = field(default_factory=dict)
+    """Variant -> until when it is not asked for it again, in ms on the view's clock."""
+    factors: dict[str, float] = field(default_factory=dict)
+    """Variant -> observed run time over the class's profile."""
+
+    def queue_ms(self, now_ms: float) -> float:
+        """Work before a new ask: what it reported, less its age, or what we know to be there."""
+        return max(self.free_at_ms - now_ms, self.own_ms)
+
+    def link_ms(self, percentile: float) -> float:
+        ms = self.link_at.get(percentile)
+        if ms is None:
+            ms = self.link_at[percentile] = self.link.at(percentile)
+        return ms
+
+
+@dataclass(slots=True, eq=False)
+class Pool:
+    """Members with one key, and the block of rows that they serve.
+
+    A block is `2 x len(infos)` rows: the warm group of each variant, then the cold ones.
+    """
+
+    key: PoolKey
+    number: int
+    first: int
+    infos: list[VariantInfo]
+    index: dict[str, int]
+    """Variant -> its place in `infos`."""
+    owners: list[Member | None]
+    """Whose profile each variant's columns hold."""
+    members: list[Member] = field(default_factory=list)
+    cold: Ints = field(default_factory=_no_rows)
+    """Its cold rows that have a member."""
+    loaders: dict[int, list[Member]] = field(default_factory=dict)
+    """Cold row -> members that are loading the variant now."""
+    empty_since_ms: float | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.infos)
+
+    def both(self, variant: str) -> list[int]:
+        """Return a variant's warm row and its cold one."""
+        at = self.first + self.index[variant]
+        return [at, at + self.size]

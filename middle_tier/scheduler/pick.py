@@ -1,0 +1,174 @@
+"""Pure. Which member of a group: exact predictions for a few, and the power of two choices."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
+
+from edge_agent.admission import finish_ms, transfer_ms
+from middle_tier.scheduler.members import Member, Pool
+from middle_tier.scheduler.table import Table
+from protocol.adverts import VariantInfo
+
+LOOK_AT_ALL = 4
+"""Groups up to this size are looked at member by member; larger ones by two choices."""
+
+DRAWS = 8
+"""Random members of a large pool that are tried in search of two that belong to a cold group."""
+
+_LOAD = attrgetter("free_at_ms")
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+
+
+class Predicted(NamedTuple):
+    """One member's parts."""
+
+    member: Member
+    finish_ms: float
+    link_ms: float
+    transfer_ms: float
+    queue_ms: float
+    cold_ms: float
+    run_ms: float
+
+
+@dataclass(slots=True)
+class Look:
+    """What is the same for every group of one decision."""
+
+    table: Table
+    now_ms: float
+    latest_ms: float
+    percentile: float
+    nbytes: int
+    batch: int
+    tried: frozenset[tuple[str, str]]
+    seed: int
+
+
+class Group(NamedTuple):
+    """One row, opened."""
+
+    pool: Pool
+    info: VariantInfo
+    warm_row: int
+    warm: bool
+    run_ms: float
+    """Uncorrected."""
+    factor: float
+    """Correction for members that have none of their own."""
+
+
+def opened(table: Table, row: int, run_ms: float) -> Group:
+    pool = table.pool_of(row)
+    cold, at = divmod(row - pool.first, pool.size)
+    factor = table.columns.factor.item(row)
+    return Group(pool, pool.infos[at], pool.first + at, not cold, run_ms, factor)
+
+
+def best_of(look: Look, group: Group) -> Predicted | None:
+    """Return a member of the group with what is predicted of it; None when none may be asked.
+
+    What it returns fits `latest_ms` whenever one of those that the row sums up does (all, in a
+    group of 16 or fewer). Of a group with more than `LOOK_AT_ALL` members two are drawn and the
+    better is taken; only when that does not fit are the others looked at.
+    """
+    pool, table = group.pool, look.table
+    crowd = table.crowds.get(group.warm_row, []) if group.warm else pool.members
+    if len(crowd) <= LOOK_AT_ALL:
+        return _best(look, group, _turned(crowd, look.seed))
+    few = _two(look.seed, group, crowd)
+    if pool.loaders and not group.warm:
+        few += pool.loaders.get(group.warm_row + pool.size, [])[:DRAWS]
+    best = _best(look, group, few)
+    if best is not None and best.finish_ms <= look.latest_ms:
+        return best
+    # By queue, as that is what differs most: the first that fits ends the search.
+    return _best(look, group, _scanned(table, group, crowd), enough_ms=look.latest_ms) or best
+
+
+def members_of(table: Table, group: Group) -> list[Member]:
+    """Return every member of a group: for explaining."""
+    if group.warm:
+        return table.crowds.get(group.warm_row, [])
+    return [member for member in group.pool.members if group.warm_row not in member.warm]
+
+
+def _best(
+    look: Look, group: Group, few: Sequence[Member], *, enough_ms: float = -1.0
+) -> Predicted | None:
+    """Return the earliest of a few, or the first that finishes by `enough_ms`."""
+    best: Predicted | None = None
+    for member in few:
+        if not group.warm and group.warm_row in member.warm:
+            continue
+        if look.tried and (member.site, member.name) in look.tried:
+            continue
+        if member.barred and member.barred.get(group.info.variant, 0.0) > look.now_ms:
+            continue
+        seen = predict(look, group, member)
+        if best is None or seen.finish_ms < best.finish_ms:
+            best = seen
+            if seen.finish_ms <= enough_ms:
+                break
+    return best
+
+
+def predict(look: Look, group: Group, member: Member) -> Predicted:
+    """Predict one member's finish: `edge_agent.admission.finish_ms`, seen from the router."""
+    percentile, variant = look.percentile, group.info.variant
+    queue = member.free_at_ms - look.now_ms
+    queue = max(queue, member.own_ms)
+    link = member.link_at.get(percentile)
+    if link is None:
+        link = member.link_at[percentile] = member.link.at(percentile)
+    transfer = transfer_ms(look.nbytes, member.mbps)
+    cold = 0.0 if group.warm else _cold_ms(look, group, member)
+    run = group.run_ms * member.factors.get(variant, group.factor)
+    finish = finish_ms(link=link, transfer=transfer, queue=queue, cold=cold, run=run)
+    return Predicted(member, finish, link, transfer, queue, cold, run)
+
+
+def _cold_ms(look: Look, group: Group, member: Member) -> float:
+    """Loading, or what is left of it where it has begun."""
+    load_ms = group.info.profile.load_ms
+    ready_at_ms = member.loading.get(group.info.variant)
+    return load_ms if ready_at_ms is None else min(load_ms, max(0.0, ready_at_ms - look.now_ms))
+
+
+def _turned(crowd: Sequence[Member], seed: int) -> Sequence[Member]:
+    """Begin elsewhere each time, so that of equals not always the same one is taken."""
+    size = len(crowd)
+    if size < 2:  # noqa: PLR2004  # one cannot be turned
+        return crowd
+    start = (seed * _GOLDEN & _MASK) % size
+    return [*crowd[start:], *crowd[:start]] if start else crowd
+
+
+def _two(seed: int, group: Group, crowd: Sequence[Member]) -> list[Member]:
+    """Draw two different members of the group; fewer when they are hard to come by."""
+    found: list[Member] = []
+    state = (seed + group.warm_row) * _GOLDEN & _MASK
+    for _ in range(DRAWS):
+        state = (state ^ (state >> 29)) * _GOLDEN & _MASK
+        member = crowd[(state >> 11) % len(crowd)]
+        if (group.warm or group.warm_row not in member.warm) and member not in found:
+            found.append(member)
+            if len(found) == 2:  # noqa: PLR2004  # the power of two choices
+                break
+    return found
+
+
+def _scanned(table: Table, group: Group, crowd: Sequence[Member]) -> Sequence[Member]:
+    slots = (
+        table.columns.scan[group.warm_row]
+        if group.warm
+        else table.sums.pool_scan[group.pool.number]
+    )
+    if len(crowd) <= len(slots):
+        return sorted(crowd, key=_LOAD)
+    found = (table.sums.members[slot] for slot in slots.tolist())
+    alike = [member for member in found if member is not None and member.pool is group.pool]
+    return sorted(alike, key=_LOAD)

@@ -1,0 +1,112 @@
+"""Pure. The decision: filter, predict, rank, pick; and for people, why not the others.
+
+`choose` and `explain` take the same steps (`ranking`) with the same filters. Neither reads a clock,
+draws chance of its own, or changes what was learnt.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from middle_tier.scheduler import filters
+from middle_tier.scheduler.cost import usd_per_byte
+from middle_tier.scheduler.groups import Groups
+from middle_tier.scheduler.members import TIERS
+from middle_tier.scheduler.pick import Look, best_of, members_of, opened
+from middle_tier.scheduler.ranking import (
+    AHEAD,
+    Rows,
+    Scored,
+    best_accuracy,
+    count_out,
+    fallbacks,
+    fastest_ms,
+    look_at,
+    rank,
+    score,
+    with_second,
+)
+from middle_tier.scheduler.runs import run_ms
+from middle_tier.scheduler.types import Demand, Plan, Policy, Rejected
+
+
+def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: int) -> Plan:
+    """Rank the best candidate for a demand and the next, and count why the other groups are out."""
+    look = look_at(demand, groups, policy, now=now, seed=seed)
+    scored = score(demand, groups, policy, look)
+    lost: dict[int, str] = {}
+    ranked = rank(look, scored, AHEAD, lost)
+    counts = count_out(scored, len(ranked), lost)
+    if not ranked:
+        fallback = fallbacks(look, demand, scored, policy)
+        return Plan(
+            (), counts, (), fallback, fastest_ms(scored), best_accuracy(groups, look, scored)
+        )
+    return Plan(ranked if len(ranked) == AHEAD else with_second(look, scored, ranked, lost), counts)
+
+
+def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: int) -> Plan:
+    """Take the steps of `choose`, rank all that fit, and list each other group with its reason."""
+    look = look_at(demand, groups, policy, now=now, seed=seed)
+    scored = score(demand, groups, policy, look)
+    lost: dict[int, str] = {}
+    ranked = rank(look, scored, len(scored.fits), lost)
+    describe = _Describing(look, groups, policy)
+    rejected = tuple(
+        describe(row, reason)
+        for reason, rows in _out(scored, lost)
+        for row in rows.tolist()
+        if groups.table.columns.nodes[row] > 0
+    )
+    counts = Counter(line.reason for line in rejected)
+    return Plan(
+        ranked,
+        dict(counts),
+        rejected,
+        () if ranked else fallbacks(look, demand, scored, policy),
+        fastest_ms(scored),
+        best_accuracy(groups, look, scored),
+    )
+
+
+def _out(scored: Scored, lost: dict[int, str]) -> Iterator[tuple[str, Rows]]:
+    lens = scored.lens
+    yield from lens.out
+    yield filters.ACCURATE.reason, lens.rows[scored.size :]
+    within = np.concatenate((scored.fits, scored.dear))
+    yield filters.TOO_SLOW, lens.rows[np.setdiff1d(np.arange(scored.size), within)]
+    yield filters.TOO_DEAR, lens.rows[scored.dear]
+    for place, reason in lost.items():
+        yield reason, lens.rows[[place]]
+
+
+class _Describing:
+    """Writes the line of a group that is out."""
+
+    def __init__(self, look: Look, groups: Groups, policy: Policy) -> None:
+        self._look = replace(look, latest_ms=np.inf)
+        self._price = usd_per_byte(policy, groups.here)
+
+    def __call__(self, row: int, reason: str) -> Rejected:
+        look = self._look
+        columns = look.table.columns
+        at = np.array([row])
+        group = opened(look.table, row, float(run_ms(columns, at, look.batch, look.percentile)[0]))
+        best = best_of(look, group)
+        median = float(run_ms(columns, at, look.batch, 50.0)[0]) * group.factor
+        key = group.pool.key
+        bytes_usd = look.nbytes * float(self._price[TIERS.index(key.tier)])
+        return Rejected(
+            variant=group.info.variant,
+            hardware=key.hardware,
+            site=key.site,
+            tier=key.tier,
+            warm=group.warm,
+            reason=reason,
+            finish_ms=None if best is None else best.finish_ms,
+            cost_usd=median * key.usd_per_busy_ms + bytes_usd,
+            accuracy=group.info.accuracy,
+            nodes=sum(member.count for member in members_of(look.table, group)),
+        )

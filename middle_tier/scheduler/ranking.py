@@ -1,0 +1,237 @@
+"""Pure. The steps of a decision: filter and predict all groups at once, rank and pick a few."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_agent.admission import finish_ms
+from middle_tier.scheduler import filters
+from middle_tier.scheduler.cost import best_first
+from middle_tier.scheduler.groups import Groups, Lens, Timing, accurate
+from middle_tier.scheduler.pick import Group, Look, Predicted, best_of, opened
+from middle_tier.scheduler.types import Candidate, Demand, Policy
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
+
+AHEAD = 2
+"""Candidates that a plan ranks: the best, and the next, by which a router knows how long to wait.
+One that needs a third makes a new plan, with what has become known."""
+
+LATE_AHEAD = 8
+"""Groups whose members are looked at for a fallback."""
+
+_NO_MS = np.zeros(1)
+
+
+class Scored(NamedTuple):
+    """What is left of a task's groups for one demand. Places count the rows of the lens."""
+
+    lens: Lens
+    timing: Timing
+    size: int
+    """Places below it are accurate enough."""
+    finish_ms: Floats
+    """Of those: never later than any (scanned) member's; infinite where there is none."""
+    fits: Rows
+    """Places in time and affordable ..."""
+    cost_usd: Floats
+    """... and what each would cost."""
+    dear: Rows
+    """Places in time and not affordable."""
+
+
+def look_at(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: int) -> Look:
+    return Look(
+        groups.table,
+        now * 1000.0,
+        filters.limit_ms(demand, policy),
+        demand.want.percentile,
+        demand.in_bytes + demand.out_bytes,
+        demand.rows,
+        demand.tried,
+        seed,
+    )
+
+
+def score(demand: Demand, groups: Groups, policy: Policy, look: Look) -> Scored:
+    """Filter all groups of the task, and predict and price those that are left."""
+    lens = groups.lens(demand, policy)
+    size = accurate(lens, demand, policy)
+    timing = groups.timing(lens, demand.rows, look.percentile)
+    finish = _bound_ms(groups, lens, timing, size, look)
+    fits = (~filters.too_slow(finish, look.latest_ms)).nonzero()[0]
+    cost = cost_usd(look, lens, timing, fits)
+    over = filters.too_dear(cost, demand)
+    if over is None:
+        return Scored(lens, timing, size, finish, fits, cost, fits[:0])
+    return Scored(lens, timing, size, finish, fits[~over], cost[~over], fits[over])
+
+
+def _bound_ms(groups: Groups, lens: Lens, timing: Timing, size: int, look: Look) -> Floats:
+    """Return each group's earliest finish, from what its row sums up of its members."""
+    table = look.table
+    columns, rows = table.columns, lens.rows[:size]
+    load = columns.load.take(rows, axis=0)
+    way = groups.pool_link_ms(look.percentile) + look.nbytes * table.sums.pool_way[:, -1]
+    return finish_ms(
+        link=way.take(lens.pool[:size]),  # with the transfer, which also is the pool's
+        transfer=_NO_MS,
+        queue=np.maximum(load[:, 0] - look.now_ms, load[:, 1]),
+        cold=columns.cold_ms.take(rows),
+        run=timing.run_ms[:size] * columns.least_factor.take(rows),
+    )
+
+
+def cost_usd(look: Look, lens: Lens, timing: Timing, places: Rows) -> Floats:
+    """Return what a demand costs in each group (see `cost`)."""
+    factor = look.table.columns.factor.take(lens.rows.take(places))
+    busy = timing.busy_usd.take(places) * factor
+    if lens.usd_per_byte is None:
+        return busy
+    return busy + look.nbytes * lens.usd_per_byte.take(places)
+
+
+def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> tuple[Candidate, ...]:
+    """Pick a member of each group, best groups first, until `most` are found.
+
+    `lost` takes the places that have none, and why.
+
+    A group's bound may be better than its members: then it is lost, or comes later among those
+    that cost the same. So groups that could still beat the best are looked at too.
+    """
+    found: list[Candidate] = []
+    best: Candidate | None = None
+    for at in best_first(scored.cost_usd, scored.finish_ms.take(scored.fits)):
+        cost = scored.cost_usd.item(at)
+        place = scored.fits.item(at)
+        if best is not None and len(found) >= most and not _may_beat(scored, place, cost, best):
+            break
+        candidate = _candidate(look, scored, place, cost)
+        if isinstance(candidate, str):
+            lost[place] = candidate
+            continue
+        found.append(candidate)
+        if best is None or _merit(candidate) < _merit(best):
+            best = candidate
+    found.sort(key=_merit)
+    return tuple(found[:most])
+
+
+def _may_beat(scored: Scored, place: int, cost: float, best: Candidate) -> bool:
+    return cost <= best.cost_usd and scored.finish_ms.item(place) < best.finish_ms
+
+
+def _merit(candidate: Candidate) -> tuple[float, float, float, str, str]:
+    return (
+        candidate.cost_usd,
+        candidate.finish_ms,
+        candidate.queue_ms,
+        candidate.variant,
+        candidate.node,
+    )
+
+
+def _candidate(look: Look, scored: Scored, place: int, cost: float) -> Candidate | str:
+    """Return the group's best member as a candidate, or the reason that there is none."""
+    row = scored.lens.rows.item(place)
+    group = opened(look.table, row, scored.timing.run_ms.item(place))
+    best = best_of(look, group)
+    if best is None:
+        return filters.TRIED if look.tried else filters.BARRED
+    if best.finish_ms > look.latest_ms:
+        return filters.TOO_SLOW
+    return as_candidate(look, group, best, cost)
+
+
+def as_candidate(look: Look, group: Group, best: Predicted, cost: float) -> Candidate:
+    key, info = group.pool.key, group.info
+    member, finish, link, transfer, queue, cold, run = best
+    marginal = look.table.columns.marginal_ms.item(group.warm_row) / member.count
+    return Candidate(
+        info.variant,
+        info.architecture,
+        info.accuracy,
+        info.format,
+        key.hardware,
+        key.site,
+        member.name,
+        key.tier,
+        group.warm,
+        key.scope,
+        link,
+        transfer,
+        queue,
+        cold,
+        run,
+        finish,
+        cost,
+        marginal * look.batch,
+    )
+
+
+def with_second(
+    look: Look, scored: Scored, ranked: tuple[Candidate, ...], lost: dict[int, str]
+) -> tuple[Candidate, ...]:
+    """Where only one group fits, name a second member of it too, so that there is a next to ask."""
+    first = ranked[0]
+    others = replace(look, tried=look.tried | {(first.site, first.node)})
+    at = next(at for at, place in enumerate(scored.fits.tolist()) if place not in lost)
+    second = _candidate(others, scored, scored.fits.item(at), scored.cost_usd.item(at))
+    return (first, second) if isinstance(second, Candidate) else ranked
+
+
+def count_out(scored: Scored, ranked: int, lost: dict[int, str]) -> dict[str, int]:
+    """Count every group with a node that is not ranked under the reason that it met first."""
+    lens, fits, dear = scored.lens, len(scored.fits), len(scored.dear)
+    accurate_live = lens.live_sum.item(scored.size)
+    counts = lens.live_out.copy()
+    for reason, count in (
+        (filters.ACCURATE.reason, lens.live_sum.item(-1) - accurate_live),
+        (filters.TOO_SLOW, accurate_live - fits - dear),
+        (filters.TOO_DEAR, dear),
+        (filters.RANKED_LOWER, fits - ranked - len(lost)),
+    ):
+        if count:
+            counts[reason] = count
+    for reason in lost.values():
+        counts[reason] = counts.get(reason, 0) + 1
+    return counts
+
+
+def fallbacks(look: Look, demand: Demand, scored: Scored, policy: Policy) -> tuple[Candidate, ...]:
+    """Return the fastest of what is permitted, accurate and affordable, if the policy says so."""
+    if policy.on_miss != "fastest":
+        return ()
+    places = np.flatnonzero(np.isfinite(scored.finish_ms))
+    cost = cost_usd(look, scored.lens, scored.timing, places)
+    over = filters.too_dear(cost, demand)
+    if over is not None:
+        places, cost = places[~over], cost[~over]
+    at_last = replace(look, latest_ms=np.inf)
+    fastest = np.argsort(scored.finish_ms[places], kind="stable")[:LATE_AHEAD]
+    found = [
+        candidate
+        for at in fastest.tolist()
+        if isinstance(
+            candidate := _candidate(at_last, scored, int(places[at]), float(cost[at])), Candidate
+        )
+    ]
+    found.sort(key=lambda candidate: (candidate.finish_ms, _merit(candidate)))
+    return tuple(found[:AHEAD])
+
+
+def fastest_ms(scored: Scored) -> float | None:
+    """Return the earliest finish at the want's accuracy, whatever the budget."""
+    earliest = float(scored.finish_ms.min(initial=np.inf))
+    return earliest if earliest < np.inf else None
+
+
+def best_accuracy(groups: Groups, look: Look, scored: Scored) -> float | None:
+    """Return the best accuracy to be had within the budget, whatever the want's."""
+    lens = scored.lens
+    finish = _bound_ms(groups, lens, scored.timing, len(lens.rows), look)
+    fits = (~filters.too_slow(finish, look.latest_ms)).nonzero()[0]
+    return float(lens.facts.accuracy[fits[0]]) if len(fits) else None
