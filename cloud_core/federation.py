@@ -1,0 +1,89 @@
+"""The cloud over its sites: every node of the mesh listed, any of them ordered; and its process.
+
+The cloud is a site as any other (`middle_tier.node`). What HTTP makes of this is `front_door`'s.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from cloud_core.config import CloudConfig
+from cloud_core.front_door import FrontDoor
+from middle_tier import node
+from middle_tier.gate import Gate
+from middle_tier.http.webroutes import Route
+from middle_tier.node import SiteNode
+from middle_tier.router import Router
+from protocol.adverts import NodeStatus, Roster, Survey
+from protocol.codec import Frame
+from protocol.errors import UnknownError, UnreachableError
+from protocol.messages import Done, Order
+from protocol.subjects import ControlSubject, RouteSubject
+
+SURVEY_S = 2.0
+"""Longest wait for a site's roster: for people, who see what is missing."""
+
+ORDER_S = 5.0
+"""Longest wait for a node to take an order (not to have carried it out)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Every node that could be asked about."""
+
+    nodes: tuple[NodeStatus, ...]
+    silent: tuple[str, ...]
+    """Sites that did not answer: their nodes are missing here."""
+
+
+class Federation:
+    """What operators see and do across sites, through one router."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def census(self) -> Census:
+        """Ask each site below for its nodes; ours are known."""
+        now = self._router.clock.now()
+        sites = [status.summary.site for status in self._router.view.sites(now)]
+        rosters = await asyncio.gather(*(self._roster(site) for site in sites))
+        nodes = list(self._router.view.nodes(now))
+        for roster in rosters:
+            nodes.extend(roster.nodes if roster is not None else ())
+        silent = [site for site, roster in zip(sites, rosters, strict=True) if roster is None]
+        return Census(tuple(nodes), tuple(silent))
+
+    async def order(self, site: str, node: str, verb: str, variant: str | None = None) -> Done:
+        """Give a node an order; return what it says. Raises `UnknownError` when it does not listen.
+
+        `verb` is one of `protocol.subjects.VERBS`; `load` and `evict` name a variant.
+        """
+        subject = str(ControlSubject(site, node, verb))
+        try:
+            frame = Frame(Order(variant=variant))
+            reply = await self._router.bus.request(subject, frame, ORDER_S)
+        except UnreachableError as error:
+            raise UnknownError(f"no node {node} listens in {site}", "see GET /v1/nodes") from error
+        if isinstance(reply.message, Done):
+            return reply.message
+        return Done(ok=False, detail=f"the node answered with {reply.message.kind}")
+
+    async def _roster(self, site: str) -> Roster | None:
+        try:
+            subject = str(RouteSubject(site))
+            reply = await self._router.bus.request(subject, Frame(Survey()), SURVEY_S)
+        except UnreachableError:
+            return None
+        return reply.message if isinstance(reply.message, Roster) else None
+
+
+@asynccontextmanager
+async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
+    """Run the cloud until the block ends."""
+
+    def extra(router: Router, gate: Gate) -> Sequence[Route]:
+        return FrontDoor(Federation(router), router, gate).routes()
+
+    async with node.running(config, extra=extra) as site:
+        yield site

@@ -1,0 +1,75 @@
+"""What an operator may change about a site, and why. Read once, by `__main__`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from edge_agent.config import AgentConfig, Config
+from middle_tier.scheduler.types import Policy
+from protocol.types import Name, Positive, Tier
+
+
+class SiteConfig(Config):
+    """One site's process: gate, router, way to its parent, and usually a node of its own."""
+
+    site: Name
+    """Its name. Nodes that name it belong to it; several processes of a site share its queries."""
+
+    tier: Tier = "middle"
+    """Where it stands: decides which borders bytes pass, and so what they cost."""
+
+    nats_url: str | None = "nats://127.0.0.1:4222"
+    """The site's NATS server. Null: a site of one, whose only node is in this process."""
+
+    nats_credentials: Path | None = None
+    """Its NATS credentials file; none on a mesh without accounts."""
+
+    parent: Name | None = None
+    """The site that takes what this one cannot serve; null for the topmost."""
+
+    parent_mbps: Positive = 1000.0
+    """Bandwidth of the way to the parent, 10^6 bits a second: what large tensors are predicted
+    with."""
+
+    accepts_sites: bool | None = None
+    """Whether to send queries to sites that tell this one of their capacity; null: when it has no
+    parent. A site that does hears one message a second from each of them."""
+
+    host: str = "127.0.0.1"
+    """Where the gate listens. Anything but loopback is open to the network."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Of the gate; 0: one that is free."""
+
+    keys: Path | None = None
+    """The public keys that tokens are checked with: JSON, key id to base64url."""
+
+    no_auth: bool = False
+    """Admit everybody, as one tenant that may do all: for a loopback host only."""
+
+    agent: AgentConfig | None = None
+    """The node in this process; null: the site's nodes are elsewhere."""
+
+    policy: Policy = Policy()
+    """Prices, permitted tiers, what to do on a miss: until an operator changes it."""
+
+    summary_s: Positive = 1.0
+    """Between two summaries to the parent, and two pings. Lower notices a cut sooner."""
+
+    drain_s: Annotated[float, Field(ge=0)] = 5.0
+    """Longest time to finish what is under way when told to stop."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SiteConfig":
+        if self.no_auth and self.host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("no_auth is for a loopback host: set host to 127.0.0.1")
+        if not self.no_auth and self.keys is None:
+            raise ValueError("a gate needs keys (a file of public keys), or no_auth on loopback")
+        if self.nats_url is None and (self.parent is not None or self.agent is None):
+            raise ValueError("without nats_url the site has an agent here and no parent")
+        if self.agent is not None and self.agent.site != self.site:
+            raise ValueError("the agent's site is another: give it this site's name")
+        if self.parent == self.site:
+            raise ValueError("a site is not its own parent")
+        return self

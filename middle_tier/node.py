@@ -1,0 +1,156 @@
+"""One site's process, put together: bus, own node, router, gate, way to the parent. Nothing else.
+
+What each part does is its own module's business; here is who gets which other, and in what order
+they come and go. On the way out: no more queries are taken, what is under way is finished, the own
+node drains and leaves.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from secrets import randbits, token_hex
+
+from edge_agent import agent
+from edge_agent.bundles.store import Store
+from edge_agent.bus import nats
+from edge_agent.bus.base import Bus
+from edge_agent.bus.memory import MemoryBus, MemoryNetwork
+from edge_agent.clock import Clock, SystemClock
+from edge_agent.profiler import Profiles
+from middle_tier import router as routers
+from middle_tier.config import SiteConfig
+from middle_tier.gate import Gate, read_keys
+from middle_tier.http.ingress import Limits, serving
+from middle_tier.http.webroutes import Route
+from middle_tier.joined import JoinedBus
+from middle_tier.router import Router
+from middle_tier.routing.routes import Routes
+from middle_tier.summary import Place, summarise
+from middle_tier.uplink import uplinked
+from middle_tier.view import View
+from protocol.adverts import SiteCapacity
+from protocol.errors import BadRequestError
+
+log = logging.getLogger(__name__)
+
+Extra = Callable[[Router, Gate], Sequence[Route]]
+"""Makes the routes that a gate has beside every gate's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteNode:
+    """A site that runs."""
+
+    config: SiteConfig
+    url: str
+    """Of its gate."""
+    router: Router
+    gate: Gate
+
+    @property
+    def view(self) -> View:
+        return self.router.view
+
+
+@asynccontextmanager
+async def running(
+    config: SiteConfig,
+    *,
+    clock: Clock | None = None,
+    store: Store | None = None,
+    extra: Extra | None = None,
+) -> AsyncIterator[SiteNode]:
+    """Run the site until the block ends.
+
+    `store` is what the own node serves, where that is not what its configuration names. Raises
+    `BadRequestError` for a key file that cannot be read, `OSError` for a port that is taken.
+    """
+    clock = clock or SystemClock()
+    gate = _gate(config, clock)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        bus = await enter(_bus(config))
+        if config.agent is not None:
+            await enter(_own_node(config, bus, clock, store))
+        router = _router(config, bus, clock)
+        below = config.parent is None if config.accepts_sites is None else config.accepts_sites
+        await enter(routers.running(router, below=below, drain_s=config.drain_s))
+        routes = extra(router, gate) if extra is not None else ()
+        url = await enter(
+            serving(
+                router, gate, host=config.host, port=config.port, extra_routes=routes,
+                clock=clock, limits=Limits(grace_s=config.drain_s),
+            )
+        )  # fmt: skip
+        await enter(_uplinked(config, router))
+        await enter(Routes(router).open())
+        log.info("%s is ready at %s", config.site, url)
+        yield SiteNode(config, url, router, gate)
+        log.info("%s stops", config.site)
+
+
+@asynccontextmanager
+async def _bus(config: SiteConfig) -> AsyncIterator[Bus]:
+    """The own node by memory; all others by NATS, where there is one."""
+    if config.nats_url is None:
+        yield MemoryBus(MemoryNetwork())
+        return
+    name, credentials = f"site {config.site}", config.nats_credentials
+    async with nats.connecting(config.nats_url, name=name, user_credentials=credentials) as far:
+        yield JoinedBus(far)
+
+
+@asynccontextmanager
+async def _own_node(
+    config: SiteConfig, bus: Bus, clock: Clock, store: Store | None
+) -> AsyncIterator[None]:
+    own = config.agent
+    assert own is not None  # noqa: S101  # the caller has looked
+    store = store or Store.open(own.bundles)
+    async with agent.running(own, bus, clock, store, profiles=Profiles(own.state_dir)):
+        yield
+
+
+def _router(config: SiteConfig, bus: Bus, clock: Clock) -> Router:
+    view = View(config.site, tier=config.tier)
+    router = Router(
+        bus, clock, view, config.policy, site=config.site, parent=config.parent, seed=randbits(32)
+    )
+    if router.parent is not None:
+        router.parent.mbps = config.parent_mbps
+    return router
+
+
+@asynccontextmanager
+async def _uplinked(config: SiteConfig, router: Router) -> AsyncIterator[None]:
+    parent = router.parent
+    if parent is None:
+        yield
+        return
+    boot, sequence = token_hex(8), count(1)
+
+    def news() -> SiteCapacity:
+        place = Place(config.site, boot, next(sequence), parent.link, parent.mbps, config.summary_s)
+        return summarise(router.view, place, router.clock.now())
+
+    async with uplinked(
+        router.bus, router.clock, parent, summary=news,
+        cut=lambda: router.lost(parent.site), period_s=config.summary_s,
+    ):  # fmt: skip
+        yield
+
+
+def _gate(config: SiteConfig, clock: Clock) -> Gate:
+    if config.no_auth:
+        return Gate({}, clock, open_tenant="local")
+    assert config.keys is not None  # noqa: S101  # the configuration has been checked
+    try:
+        return Gate(read_keys(config.keys.read_bytes()), clock)
+    except OSError as error:
+        raise BadRequestError(
+            f"{config.keys}: cannot be read: {error.strerror}", "mend 'keys' in the configuration"
+        ) from error
+    except BadRequestError as error:
+        raise BadRequestError(f"{config.keys}: {error.error}", error.hint) from error

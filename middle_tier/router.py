@@ -1,0 +1,172 @@
+"""Answers queries with the nodes of its site, the sites below it and its parent.
+
+Choosing is `scheduler`'s, carrying a choice out `pursuit`'s; what others send is taken in
+`routes` and `ears`. A router keeps nothing that it could not learn again: several may share a site.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
+from math import prod
+
+from edge_agent.bus.base import Bus
+from edge_agent.clock import Clock
+from middle_tier.routing.alarms import Alarms
+from middle_tier.routing.asks import Buffers, Outbox, Target
+from middle_tier.routing.doubts import Doubts
+from middle_tier.routing.ears import Ears
+from middle_tier.routing.means import Means, route_subject
+from middle_tier.routing.pursuit import Pursuit
+from middle_tier.routing.recent import Recent
+from middle_tier.scheduler.plan import choose, explain
+from middle_tier.scheduler.types import Demand, Plan, Policy
+from middle_tier.uplink import Parent
+from middle_tier.view import View
+from protocol.bundles import Task
+from protocol.errors import UnreachableError
+from protocol.messages import Answer, Query
+from protocol.types import ITEM_BYTES
+
+log = logging.getLogger(__name__)
+
+NOTHING = Plan((), {})
+
+
+class Router:
+    """The mutable state is the view, what is out (`Outbox`) and what its pursuits share."""
+
+    def __init__(  # noqa: PLR0913  # what it is made of, each handed in
+        self, bus: Bus, clock: Clock, view: View, policy: Policy, *,
+        site: str, parent: str | None = None, seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.site = site
+        self.view = view
+        self.bus = bus
+        self.clock = clock
+        self.parent = Parent(parent, lambda: bus.connected) if parent is not None else None
+        self.alarms = Alarms(clock)
+        self._seeds = count(seed)
+        self._doubts = Doubts(bus, clock, self.alarms, self._gone)
+        self.outbox = Outbox(bus, prefix=f"{site}-{seed:x}", alive=self._doubts.dispel)
+        self._recent = Recent(self._choose)
+        self._means = Means(
+            site, view, clock, policy, self.outbox, self.alarms, self.parent,
+            self._planned, self._doubts.doubt, self._recent.forget,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<Router {self.site} | {self.outbox!r}>"
+
+    @property
+    def policy(self) -> Policy:
+        return self._means.policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        self._means.policy = policy
+        self._recent.forget()
+
+    @property
+    def under_way(self) -> int:
+        """Queries begun and not ended."""
+        return self._means.under_way
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """answered, refused, given_up, late; asks, frames, unmatched; failures by reason."""
+        return {**self._means.counts, **self.outbox.counts}
+
+    async def answer(self, query: Query, buffers: Buffers) -> tuple[Answer, Buffers]:
+        """Return the answer, or raise the `MeshError` that says why there is none.
+
+        `NoCandidateError` (nothing meets the want), `DeadlineError` (the hard deadline passed),
+        `UnknownError` (no such task), `BadRequestError` or `ExecutionError` (the model refused the
+        tensors, or failed on them). When the caller is cancelled, so is what was asked for it.
+        """
+        pursuit = self.pursue(query, buffers)
+        try:
+            return await pursuit.future
+        finally:
+            pursuit.stop()
+
+    def pursue(self, query: Query, buffers: Buffers) -> Pursuit:
+        """Begin to answer `query`; the pursuit's future gets what `answer` returns or raises."""
+        pursuit = Pursuit(self._means, query, buffers, self.demand(query))
+        pursuit.begin()
+        return pursuit
+
+    def demand(self, query: Query) -> Demand:
+        """`query` as far as choosing goes."""
+        rows = query.inputs[0].shape[0] if query.inputs else 1
+        task = self.view.tasks.get(query.want.task)
+        return Demand(
+            want=query.want,
+            budget_ms=query.want.latency_ms,
+            rows=rows,
+            in_bytes=sum(tensor.nbytes for tensor in query.inputs),
+            out_bytes=_out_bytes(task, rows) if task is not None else 0,
+            hops=query.hops,
+            tiers=query.tiers,
+        )
+
+    def plan(self, demand: Demand) -> Plan:
+        """The dry run: ranked candidates, and for everything else why not.
+
+        Raises `UnknownError` for a task that nobody here has.
+        """
+        groups = self.view.groups(demand.want.task)
+        return explain(demand, groups, self.policy, now=self.clock.now(), seed=next(self._seeds))
+
+    def lost(self, site: str) -> None:
+        """There is no way to `site` now: whoever waits for it looks elsewhere."""
+        self.outbox.lost(route_subject(site), UnreachableError(f"no way to {site} now"))
+
+    def _planned(self, demand: Demand) -> Plan:
+        within_ms = demand.budget_ms * self.policy.headroom
+        return self._recent.plan(demand, within_ms=within_ms, now=self.clock.now())
+
+    def _choose(self, demand: Demand) -> Plan:
+        if demand.want.task not in self.view.tasks:
+            return NOTHING  # the parent may know it
+        groups = self.view.groups(demand.want.task)
+        return choose(demand, groups, self.policy, now=self.clock.now(), seed=next(self._seeds))
+
+    def _gone(self, target: Target) -> None:
+        log.warning("silent, and no sign of life: %s", target.subject)
+        self.outbox.lost(target.subject, UnreachableError("it gives no sign of life"))
+
+
+@asynccontextmanager
+async def running(
+    router: Router, *, below: bool = False, drain_s: float = 5.0
+) -> AsyncIterator[None]:
+    """Hear of nodes and of replies until the block ends and what is under way is answered.
+
+    `below`: hear of other sites too, and send them queries. `drain_s` bounds the end. Queries of
+    other routers are taken by `routes`, within this block.
+    """
+    bus, clock = router.bus, router.clock
+    ears = Ears(bus, clock, router.view, router.site)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(router.alarms.ringing())
+        await stack.enter_async_context(bus.subscribe(router.outbox.pattern, router.outbox.hear))
+        await stack.enter_async_context(ears.open(below=below))
+        yield
+        await _quiet(router, clock.now() + drain_s)
+
+
+async def _quiet(router: Router, until: float) -> None:
+    """Return when nothing is under way; whoever stops is near, so looking now and then will do."""
+    while router.under_way and router.clock.now() < until:
+        await router.clock.sleep(0.02)
+    if router.under_way:
+        log.warning("stopped with %d queries under way", router.under_way)
+
+
+def _out_bytes(task: Task, rows: int) -> int:
+    """Bytes of the outputs: unknown dimensions other than the batch are taken as 1."""
+    return rows * sum(
+        ITEM_BYTES[axes.datatype] * prod(abs(size) for size in axes.shape[1:])
+        for axes in task.outputs
+    )

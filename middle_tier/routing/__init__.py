@@ -1,0 +1,1 @@
+"""How a query finds its answer: who is asked, who is next, when waiting stops."""

@@ -1,0 +1,74 @@
+"""Pure. Who is left to ask for one query: the scheduler's plans, less those who said no."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from middle_tier.routing.refusals import NODE_WIDE, Findings
+from middle_tier.scheduler.types import Candidate, Demand, Plan
+from protocol.messages import Refusal
+
+
+class Choices:
+    """The mutable state is who was ruled out, and what was learnt of why."""
+
+    __slots__ = ("_again", "_demand", "_plan", "_refused", "_tried", "found")
+
+    def __init__(self, plan: Callable[[Demand], Plan], demand: Demand) -> None:
+        self._plan = plan
+        self._demand = demand
+        self._again = False
+        """The first plan is made of the demand as it came."""
+        self._tried: set[tuple[str, str]] = set()
+        self._refused: set[tuple[str, str, str]] = set()
+        self.found = Findings()
+
+    @property
+    def rows(self) -> int:
+        return self._demand.rows
+
+    @property
+    def nbytes(self) -> int:
+        """Of its tensors, there and back."""
+        return self._demand.in_bytes + self._demand.out_bytes
+
+    def ranked(self, budget_ms: float) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+        """Those that make the budget, the best first; else, by policy, those that would be late."""
+        demand = self._demand
+        if self._again:
+            demand = replace(demand, budget_ms=budget_ms, tried=frozenset(self._tried))
+        self._again = True
+        plan = self._plan(demand)
+        found = self._left(plan)
+        if self._refused and not any(found) and (plan.ranked or plan.fallback):
+            # A plan draws a few nodes of a class; it drew only refusers: draw among the others.
+            refusers = {(site, node) for _, site, node in self._refused}
+            plan = self._plan(replace(demand, tried=demand.tried | refusers))
+            found = plan.ranked, plan.fallback
+        if not plan.ranked:
+            self.found.plan(plan)
+        return found
+
+    def rule_out(self, candidate: Candidate) -> None:
+        """Its node is not to be asked again."""
+        self._tried.add((candidate.site, candidate.node))
+
+    def refused(self, candidate: Candidate | None, refusal: Refusal) -> None:
+        """Remember a refusal: it rules out the node, or only this variant there."""
+        self.found.refusal(refusal, candidate.link_ms if candidate else 0.0)
+        if candidate is None:
+            return
+        if candidate.scope == "site" or refusal.reason in NODE_WIDE:
+            self.rule_out(candidate)
+        else:
+            self._refused.add((candidate.variant, candidate.site, candidate.node))
+
+    def _left(self, plan: Plan) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+        if not self._refused:
+            return plan.ranked, plan.fallback
+        return (
+            [each for each in plan.ranked if not self._has_refused(each)],
+            [each for each in plan.fallback if not self._has_refused(each)],
+        )
+
+    def _has_refused(self, candidate: Candidate) -> bool:
+        return (candidate.variant, candidate.site, candidate.node) in self._refused

@@ -1,0 +1,48 @@
+"""What all pursuits of one router share, and the subjects that they ask, built once each."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from edge_agent.clock import Clock
+from middle_tier.routing.alarms import Alarms
+from middle_tier.routing.allowance import Allowance
+from middle_tier.routing.asks import Outbox, Sent
+from middle_tier.scheduler.types import Demand, Plan, Policy
+from middle_tier.uplink import Parent
+from middle_tier.view import View
+from protocol.subjects import AskSubject, RouteSubject
+
+
+@dataclass(slots=True)
+class Means:
+    """The mutable state is `policy` (an operator may change it), the allowance, the counts."""
+
+    site: str
+    view: View
+    clock: Clock
+    policy: Policy
+    outbox: Outbox
+    alarms: Alarms
+    parent: Parent | None
+    plan: Callable[[Demand], Plan]
+    doubt: Callable[[Sent], None]
+    """Find out whether the node that owes this is still there."""
+    surprised: Callable[[], None]
+    """Something went otherwise than planned: plans made lately are worth nothing."""
+    allowance: Allowance = field(default_factory=Allowance)
+    counts: Counter[str] = field(default_factory=Counter)
+    """answered, refused (by nodes), given_up, late, and failures by their reason."""
+    under_way: int = 0
+    """Pursuits begun and not ended."""
+
+
+@lru_cache(maxsize=16384)
+def ask_subject(site: str, node: str) -> str:
+    return str(AskSubject(site, node))
+
+
+@lru_cache(maxsize=16384)
+def route_subject(site: str) -> str:
+    return str(RouteSubject(site))

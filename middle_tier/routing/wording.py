@@ -1,0 +1,62 @@
+"""Pure. What a pursuit says: asks, queries handed on, answers handed back, and its errors."""
+
+from middle_tier.routing.refusals import SOONER
+from middle_tier.scheduler.types import Candidate
+from protocol.errors import DeadlineError
+from protocol.messages import Answer, Ask, Query
+
+LEAST_MS = 0.001
+"""Budgets on the wire are positive; what has less left is refused by whoever gets it."""
+
+
+def ask(query: Query, candidate: Candidate, id_: str, *, budget_ms: float, until_ms: float) -> Ask:
+    """Return the ask for a node, which cannot see the way there and back.
+
+    Where the objective is lost already the node has until the hard deadline.
+    """
+    away_ms = candidate.link_ms + candidate.transfer_ms
+    until_ms = max(until_ms - away_ms, LEAST_MS)
+    late = candidate.finish_ms > budget_ms
+    return Ask(
+        id=id_,
+        variant=candidate.variant,
+        inputs=query.inputs,
+        budget_ms=until_ms if late else max(budget_ms - away_ms, LEAST_MS),
+        deadline_ms=until_ms,
+        percentile=query.want.percentile,
+        tenant=query.tenant,
+    )
+
+
+def handed_on(query: Query, here: str, id_: str, *, budget_ms: float, until_ms: float) -> Query:
+    """Return the query as another site gets it from `here`."""
+    budget_ms, until_ms = max(budget_ms, LEAST_MS), max(until_ms, LEAST_MS)
+    update = {
+        "id": id_,
+        "want": query.want.model_copy(update={"latency_ms": budget_ms}),
+        "deadline_ms": until_ms,
+        "hops": (*query.hops, here),
+    }
+    return query.model_copy(update=update)
+
+
+def handed_back(query: Query, answer: Answer, candidate: Candidate | None, up_ms: float) -> Answer:
+    """Return the answer as the caller gets it: with the time and cost as predicted from here.
+
+    `candidate` is None for the parent's answer, which takes `up_ms` longer than the parent says.
+    """
+    if candidate is None:
+        update: dict[str, object] = {"predicted_ms": answer.predicted_ms + up_ms}
+    else:
+        update = {"predicted_ms": candidate.finish_ms}
+        if answer.variant == candidate.variant:  # a site's own router may have chosen another
+            update["cost_usd"] = candidate.cost_usd
+    update["id"] = query.id
+    return answer.model_copy(update=update)
+
+
+def too_late(query: Query) -> DeadlineError:
+    return DeadlineError(
+        f"the hard deadline of {query.deadline_ms:.4g} ms passed; the work was dropped",
+        SOONER,
+    )

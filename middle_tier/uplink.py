@@ -1,0 +1,144 @@
+"""The way to the parent site: what it costs in time, whether it is cut, and the site's summary up.
+
+Queries go up through `pursuit`; here is only what keeps the way known.
+"""
+
+import logging
+import random
+from bisect import insort
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from math import ceil
+
+from edge_agent.admission import transfer_ms
+from edge_agent.background import beside
+from edge_agent.bus.base import Bus
+from edge_agent.clock import Clock
+from protocol.adverts import SiteCapacity
+from protocol.codec import Frame
+from protocol.errors import MeshError, UnreachableError
+from protocol.messages import Ping, Pong
+from protocol.subjects import RouteSubject, SummarySubject
+from protocol.types import QUANTILES, Latency
+
+log = logging.getLogger(__name__)
+
+WINDOW = 60
+"""Round trips remembered: the last minute at one a second."""
+
+
+class Parent:
+    """What a site knows of its parent: the recent round trips, and whether there is a way.
+
+    The mutable state is the samples and whether the last ping was answered.
+    """
+
+    def __init__(self, site: str, connected: Callable[[], bool], *, mbps: float = 1000.0) -> None:
+        self.site = site
+        self.mbps = mbps
+        self._connected = connected
+        self._answering = True
+        """Until shown otherwise: a query may be the first to try."""
+        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._sorted: list[float] = []
+
+    def __repr__(self) -> str:
+        state = "cut" if self.cut else "reachable"
+        return f"<Parent {self.site} | {state} | {len(self._recent)} samples>"
+
+    @property
+    def cut(self) -> bool:
+        return not (self._answering and self._connected())
+
+    @property
+    def measured(self) -> bool:
+        return bool(self._recent)
+
+    def answered(self, round_trip_ms: float) -> None:
+        self._answering = True
+        if len(self._recent) == WINDOW:
+            self._sorted.remove(self._recent[0])
+        self._recent.append(round_trip_ms)
+        insort(self._sorted, round_trip_ms)
+
+    def silent(self) -> None:
+        """It is cut until a ping is answered; what the way took before says nothing any more."""
+        self._answering = False
+        self._recent.clear()
+        self._sorted.clear()
+
+    def at_ms(self, percentile: float) -> float:
+        """The recent round trip at `percentile` (the smallest that enough samples are within)."""
+        if not self._sorted:
+            return 0.0
+        return self._sorted[ceil(len(self._sorted) * percentile / 100.0) - 1]
+
+    def away_ms(self, percentile: float, nbytes: int) -> float:
+        """What going there and coming back takes, with `nbytes` both ways together."""
+        return self.at_ms(percentile) + transfer_ms(nbytes, self.mbps)
+
+    @property
+    def link(self) -> Latency:
+        p50, p90, p95, p99, p999 = map(self.at_ms, QUANTILES)
+        return Latency(ms=(p50, p90, p95, p99, p999), count=len(self._recent))
+
+
+@asynccontextmanager
+async def uplinked(
+    bus: Bus,
+    clock: Clock,
+    parent: Parent,
+    *,
+    summary: Callable[[], SiteCapacity],
+    cut: Callable[[], None],
+    period_s: float = 1.0,
+) -> AsyncIterator[None]:
+    """Measure the way up and send the site's summary each `period_s`, until the block ends.
+
+    `cut` is called each time the way is found to be cut.
+    """
+
+    async def ping() -> None:
+        while True:
+            await _ping(bus, clock, parent, cut, timeout_s=max(1.0, parent.at_ms(99.0) / 250.0))
+            await clock.sleep(period_s * random.uniform(0.9, 1.1))  # noqa: S311  # jitter
+
+    async def tell() -> None:
+        while True:
+            # Not before the way is measured: a link of 0 ms would draw queries that it cannot keep.
+            if parent.measured:
+                _tell(bus, summary())
+            await clock.sleep(period_s * random.uniform(0.9, 1.1))  # noqa: S311  # jitter
+
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(beside(ping(), "uplink-ping"))
+        await stack.enter_async_context(beside(tell(), "uplink-summary"))
+        yield
+    _tell(bus, summary().model_copy(update={"nodes": {}, "offers": ()}))  # ask here no more
+
+
+async def _ping(
+    bus: Bus, clock: Clock, parent: Parent, cut: Callable[[], None], *, timeout_s: float
+) -> None:
+    start, was_cut = clock.now(), parent.cut
+    try:
+        reply = await bus.request(str(RouteSubject(parent.site)), Frame(Ping()), timeout_s)
+    except UnreachableError as error:
+        parent.silent()
+        if not was_cut:
+            log.warning("the uplink to %s is cut: %s", parent.site, error)
+        cut()
+        return
+    if not isinstance(reply.message, Pong):
+        return
+    if was_cut:
+        log.info("the uplink to %s is back", parent.site)
+    parent.answered((clock.now() - start) * 1000.0)
+
+
+def _tell(bus: Bus, summary: SiteCapacity) -> None:
+    try:
+        bus.publish(str(SummarySubject(summary.site)), Frame(summary))
+    except MeshError as error:
+        log.debug("the summary was not sent: %s", error)

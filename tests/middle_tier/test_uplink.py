@@ -1,0 +1,85 @@
+"""The way to the parent: measured lately, cut as soon as it is known, told of once a second."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+
+from edge_agent.bus.memory import MemoryBus, MemoryNetwork
+from edge_agent.clock import ManualClock
+from middle_tier.uplink import WINDOW, Parent, uplinked
+from protocol.adverts import SiteCapacity
+from protocol.bundles import estimate
+from protocol.codec import Frame
+from protocol.messages import Pong
+from protocol.subjects import RouteSubject, SummarySubject
+
+SUMMARY = SiteCapacity(site="site-1", boot="b", sequence=1, link=estimate(0.0))
+
+
+def a_parent(connected=lambda: True, **changes):
+    return Parent("cloud", connected, **changes)
+
+
+def test_the_link_is_that_of_the_last_minute():
+    parent = a_parent()
+    for _ in range(WINDOW):
+        parent.answered(500.0)
+    for ms in range(1, WINDOW + 1):
+        parent.answered(float(ms))
+    assert parent.link.ms == (30.0, 54.0, 57.0, 60.0, 60.0)
+    assert parent.link.count == WINDOW
+
+
+def test_bytes_take_time_on_the_way():
+    parent = a_parent(mbps=8.0)
+    parent.answered(40.0)
+    assert parent.away_ms(99.0, 10_000) == pytest.approx(50.0)
+
+
+def test_nothing_measured_is_no_link():
+    assert a_parent().link.ms == (0.0,) * 5
+
+
+def test_it_is_cut_while_the_bus_is_not_connected():
+    connected = [True]
+    parent = a_parent(lambda: connected[0])
+    parent.answered(1.0)
+    assert not parent.cut
+    connected[0] = False
+    assert parent.cut
+
+
+@asynccontextmanager
+async def an_uplink(network, clock, parent):
+    told, cuts = [], []
+    bus = MemoryBus(network)
+    pong = lambda delivery: bus.publish(delivery.reply, Frame(Pong()))  # noqa: E731  # short
+    async with (
+        bus.subscribe(SummarySubject.pattern(), told.append),
+        bus.subscribe(str(RouteSubject("cloud")), pong),
+        uplinked(bus, clock, parent, summary=lambda: SUMMARY, cut=lambda: cuts.append(clock.now())),
+    ):
+        await clock.advance(0.0)
+        yield told, cuts
+
+
+async def test_the_parent_is_told_about_once_a_second():
+    clock, parent = ManualClock(), a_parent()
+    async with an_uplink(MemoryNetwork(), clock, parent) as (told, cuts):
+        await clock.advance(20.0)
+    assert 18 <= len(told) <= 24
+    assert told[0].subject == str(SummarySubject("site-1"))
+    assert not cuts
+    assert parent.link.count > 15
+
+
+async def test_a_cut_is_noticed_and_mended():
+    network, clock, parent = MemoryNetwork(), ManualClock(), a_parent()
+    async with an_uplink(network, clock, parent) as (_, cuts):
+        network.cut.add(str(RouteSubject("cloud")))
+        await clock.advance(1.2)
+        assert parent.cut
+        assert cuts
+        network.cut.clear()
+        await clock.advance(1.2)
+        assert not parent.cut
