@@ -1,0 +1,238 @@
+"""One inference request from its bytes to its response: what stands behind both HTTP lanes.
+
+Checks, asks the router, counts. It knows no sockets: `fastlane` and `ingress` carry what it says.
+"""
+
+import logging
+import uuid
+from collections.abc import Coroutine
+from hashlib import blake2b
+from itertools import count
+from typing import Any, NamedTuple
+
+from edge_agent.clock import Clock
+from middle_tier.gate import Gate
+from middle_tier.http import oip
+from middle_tier.http.behind import Answering, Seeing
+from middle_tier.http.checked import Checked, Reader
+from middle_tier.http.explained import explained
+from middle_tier.http.oip import Response
+from middle_tier.http.replay import Replays
+from middle_tier.http.signature import Signature
+from middle_tier.http.tally import Tally, outcome_of
+from middle_tier.scheduler.types import Plan
+from protocol.codec import Bytes
+from protocol.errors import MeshError, NoCandidateError, UnknownError
+from protocol.messages import Answer, Query
+from protocol.tokens import Claims
+
+_log = logging.getLogger(__name__)
+
+
+class Call(NamedTuple):
+    """An inference request as either lane has taken it from the wire."""
+
+    task: str
+    variant: str | None
+    authorization: str | None
+    json_length: str | None
+    key: str | None
+    """Of the Idempotency-Key header."""
+    traceparent: str | None
+    body: bytes | bytearray | memoryview
+
+
+class Job(NamedTuple):
+    """A request that has passed every check."""
+
+    tenant: str
+    query: Query
+    checked: Checked
+    started: float
+
+
+class Inference:
+    """Takes calls; each becomes a response at once (it is bad, or known), or something to await."""
+
+    def __init__(
+        self, router: Answering, gate: Gate, clock: Clock, replays: Replays, tally: Tally
+    ) -> None:
+        self.router = router
+        self.gate = gate
+        self.tally = tally
+        self._clock = clock
+        self._replays = replays
+        self._readers: dict[str, Reader] = {}
+        self._accuracies: dict[tuple[str, str], float] = {}
+        self._prefix = uuid.uuid4().hex[:12]
+        self._numbers = count(1)
+
+    def begin(self, call: Call) -> Response | Coroutine[Any, Any, Response]:
+        """Never raises. What is returned for awaiting raises nothing but `CancelledError`."""
+        try:
+            return self._begin(call)
+        except MeshError as error:
+            self.tally.failed(None, self._counted(call.task), outcome_of(error))
+            return oip.failure(error)
+        except Exception as error:  # noqa: BLE001  # the border: callers get an incident's id
+            self.tally.failed(None, self._counted(call.task), "failed")
+            return incident(error)
+
+    def reader(self, claims: Claims, task: str) -> Reader:
+        """Return what reads a task's requests; `UnknownError` names what the caller may ask."""
+        known = self.router.view.tasks.get(task)
+        if known is None:
+            names = ", ".join(permitted(claims, self.router.view)) or "none yet"
+            raise UnknownError(f"no task {task[:80]!r}", f"tasks that you may ask for: {names}")
+        reader = self._readers.get(task)
+        if reader is None or reader.signature.task is not known:
+            reader = self._readers[task] = Reader(Signature(known))
+        return reader
+
+    def _begin(self, call: Call) -> Response | Coroutine[Any, Any, Response]:
+        started = self._clock.now()
+        claims = self.gate.admit(call.authorization)
+        claims.demand("ask", call.task)
+        checked = self.reader(claims, call.task).read(call.variant, call.body, call.json_length)
+        wanted = checked.wanted
+        query = Query(
+            id=f"{self._prefix}-{next(self._numbers)}",
+            want=wanted.want,
+            deadline_ms=wanted.deadline_ms,
+            inputs=checked.tensors,
+            tenant=claims.sub,
+            tiers=claims.tiers,
+            traceparent=call.traceparent,
+        )
+        job = Job(claims.sub, query, checked, started)
+        key = call.key if call.key is not None else checked.id
+        if key is None:
+            return self._run(job)
+        digest = _digest(call)
+        return self._replays.once((claims.sub, oip.check_id(key)), digest, lambda: self._run(job))
+
+    async def _run(self, job: Job) -> Response:
+        task = job.query.want.task
+        try:
+            plan = self._plan(job.query) if job.checked.wanted.explain else None
+            answer, buffers = await self.router.answer(job.query, job.checked.buffers)
+            return self._answered(job, answer, buffers, plan)
+        except MeshError as error:
+            self.tally.failed(job.tenant, task, outcome_of(error))
+            return oip.failure(self._known_names(job.query, error))
+        except Exception as error:  # noqa: BLE001  # the border: callers get an incident's id
+            self.tally.failed(job.tenant, task, "failed")
+            return incident(error)
+        except BaseException:
+            self.tally.failed(job.tenant, task, "cancelled")
+            raise
+
+    def _plan(self, query: Query) -> Plan:
+        return self.router.plan(self.router.demand(query))
+
+    def _answered(
+        self, job: Job, answer: Answer, buffers: tuple[Bytes, ...], plan: Plan | None
+    ) -> Response:
+        elapsed_ms = (self._clock.now() - job.started) * 1000.0
+        met = self._met(job.query, answer, elapsed_ms)
+        self.tally.answered(
+            job.tenant,
+            job.query.want.task,
+            answer,
+            rows=job.checked.rows,
+            elapsed_ms=elapsed_ms,
+            met=met,
+        )
+        head: dict[str, object] = {
+            "model_name": job.query.want.task,
+            "model_version": answer.variant,
+        }
+        if job.checked.id is not None:
+            head["id"] = job.checked.id
+        parameters = head["parameters"] = {
+            "variant": answer.variant,
+            "architecture": answer.architecture,
+            "node": answer.node,
+            "site": answer.site,
+            "tier": answer.tier,
+            "predicted_ms": round(answer.predicted_ms, 3),
+            "elapsed_ms": round(elapsed_ms, 3),
+            "cost_usd": answer.cost_usd,
+            "met": met,
+        }
+        if plan is not None:
+            parameters["plan"] = explained(job.query.want, plan)
+        return oip.response(head, answer, buffers, job.checked.outputs)
+
+    def _met(self, query: Query, answer: Answer, elapsed_ms: float) -> bool:
+        """Whether every objective was kept, as far as this gate can tell."""
+        want = query.want
+        if elapsed_ms > want.latency_ms:
+            return False
+        if want.max_cost_usd is not None and answer.cost_usd > want.max_cost_usd:
+            return False
+        if want.min_accuracy <= 0:
+            return True
+        accuracy = self._accuracy(want.task, answer.variant)
+        return accuracy is None or accuracy >= want.min_accuracy
+
+    def _accuracy(self, task: str, variant: str) -> float | None:
+        """A variant's accuracy, looked up once: listing variants is not for every query."""
+        known = self._accuracies.get((task, variant))
+        if known is None:
+            for info in self.router.view.variants(task):
+                self._accuracies[task, info.variant] = info.accuracy
+            known = self._accuracies.get((task, variant))
+        return known
+
+    def _known_names(self, query: Query, error: MeshError) -> MeshError:
+        """Nothing can meet a want for what does not exist: say that instead."""
+        if not isinstance(error, NoCandidateError):
+            return error
+        return absent(query, self.router.view) or error
+
+    def _counted(self, task: str) -> str:
+        """Only tasks that exist are counted by name: callers must not make up labels."""
+        return task if task in self.router.view.tasks else ""
+
+
+def absent(query: Query, view: Seeing) -> UnknownError | None:
+    """The error for a want that names a variant or architecture which nobody here has."""
+    want = query.want
+    offered = view.variants(want.task)
+    variants = sorted({info.variant for info in offered})
+    if want.variant is not None and want.variant not in variants:
+        return UnknownError(
+            f"{want.task} has no variant {want.variant!r}",
+            f"it has {', '.join(variants) or 'none now'}",
+        )
+    architectures = sorted({info.architecture for info in offered})
+    if want.architecture is not None and want.architecture not in architectures:
+        return UnknownError(
+            f"{want.task} has no architecture {want.architecture!r}",
+            f"it has {', '.join(architectures) or 'none now'}",
+        )
+    return None
+
+
+def permitted(claims: Claims, view: Seeing) -> list[str]:
+    """The names of the tasks that a caller may see."""
+    return sorted(name for name in view.tasks if claims.tasks is None or name in claims.tasks)
+
+
+def incident(error: BaseException) -> Response:
+    """Log what must not be shown, under an id that may be."""
+    number = uuid.uuid4().hex[:12]
+    _log.error("incident %s", number, exc_info=error)
+    return oip.failure(
+        MeshError(
+            "something went wrong inside the mesh", f"quote incident {number} to its operator"
+        )
+    )
+
+
+def _digest(call: Call) -> bytes:
+    """Tells requests apart for idempotency: where they go, and every byte of them."""
+    digest = blake2b(f"{call.task}/{call.variant}/{call.json_length}/".encode(), digest_size=16)
+    digest.update(call.body)
+    return digest.digest()

@@ -1,0 +1,180 @@
+"""The mesh's own routes under ``/v1``: plan, tasks, nodes, sites, policy, usage. They read only."""
+
+from aiohttp import web
+
+from edge_agent.clock import Clock
+from middle_tier.http.behind import Seeing, SiteSeen
+from middle_tier.http.explained import explained
+from middle_tier.http.inference import Inference, absent, permitted
+from middle_tier.http.metrics import CONTENT_TYPE, Metrics
+from middle_tier.http.models import distinct
+from middle_tier.http.oip import Response, parsed
+from middle_tier.http.wants import FIELDS
+from middle_tier.http.wants import read as read_wants
+from middle_tier.http.webroutes import Doc, Route, json_response, read_body, text_response
+from protocol.adverts import NodeStatus
+from protocol.bundles import Task
+from protocol.errors import BadRequestError
+from protocol.messages import Query
+from protocol.tokens import Claims
+
+MAX_ROWS = 1 << 20
+
+
+class Overview:
+    """The routes under ``/v1``, and ``/metrics``."""
+
+    def __init__(self, inference: Inference, clock: Clock) -> None:
+        self._inference = inference
+        self._gate = inference.gate
+        self._router = inference.router
+        self._clock = clock
+        self._metrics = Metrics(inference.tally, self._health)
+
+    def routes(self) -> tuple[Route, ...]:
+        tag = "mesh"
+        plan = Doc("Dry run: the ranked candidates, and why each other one is out", tag)
+        return (
+            Route(
+                "POST", "/v1/plan", self.plan,
+                plan._replace(gives="Plan", takes="PlanRequest", errors=(400, 404, 413)),
+            ),
+            Route("GET", "/v1/tasks", self.tasks, Doc("Tasks and their variants", tag)),
+            Route("GET", "/v1/nodes", self.nodes, Doc("Nodes of this gate's site", tag)),
+            Route("GET", "/v1/sites", self.sites, Doc("Sites that this gate knows", tag)),
+            Route("GET", "/v1/policy", self.policy, Doc("The policy in force", tag)),
+            Route(
+                "GET", "/v1/usage", self.usage,
+                Doc("Queries, cost and attainment, of this gate since it started", tag),
+            ),
+            Route(
+                "GET", "/metrics", self.metrics,
+                Doc("Prometheus text", "operation", {"type": "string"}, media="text/plain"),
+            ),
+        )  # fmt: skip
+
+    async def plan(self, request: web.Request) -> Response:
+        claims = self._admit(request)
+        body = parsed(memoryview(await read_body(request)))
+        task = body.pop("task", None)
+        if not isinstance(task, str):
+            raise BadRequestError("the body names no task", f'send {{"task": "...", {_WANTS}}}')
+        claims.demand("plan", task)
+        query = self._query(claims, task, body)
+        missing = absent(query, self._router.view)
+        if missing is not None:
+            raise missing
+        return json_response(explained(query.want, self._router.plan(self._router.demand(query))))
+
+    def _query(self, claims: Claims, task: str, body: dict[str, object]) -> Query:
+        rows, variant = body.pop("rows", 1), body.pop("variant", None)
+        if isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows <= MAX_ROWS:
+            raise BadRequestError(
+                "rows is not usable", f"rows is a whole number in [1, {MAX_ROWS}]"
+            )
+        if variant is not None and not isinstance(variant, str):
+            raise BadRequestError("variant is not a string", "send the id of a variant")
+        unknown = next((name for name in body if name not in FIELDS), None)
+        if unknown is not None:
+            raise BadRequestError(f"unknown field {unknown[:60]!r}", f"permitted are {_WANTS}")
+        wanted = read_wants(task, variant, body)
+        return Query(
+            id="plan",
+            want=wanted.want,
+            deadline_ms=wanted.deadline_ms,
+            inputs=self._inference.reader(claims, task).signature.blank(rows),
+            tenant=claims.sub,
+            tiers=claims.tiers,
+        )
+
+    async def tasks(self, request: web.Request) -> Response:
+        claims = self._admit(request)
+        view = self._router.view
+        return json_response(
+            {"tasks": [self._task(view.tasks[name]) for name in permitted(claims, view)]}
+        )
+
+    def _task(self, task: Task) -> dict[str, object]:
+        hidden = {"task", "profile"}
+        infos = distinct(self._router.view.variants(task.name))
+        document = task.model_dump(mode="json")
+        document["variants"] = [info.model_dump(mode="json", exclude=hidden) for info in infos]
+        return document
+
+    async def nodes(self, request: web.Request) -> Response:
+        claims = self._admit(request)
+        claims.demand("read")
+        view = self._router.view
+        nodes = view.nodes(self._clock.now())
+        return json_response({"nodes": [seen_by(claims, view, status) for status in nodes]})
+
+    async def sites(self, request: web.Request) -> Response:
+        claims = self._admit(request)
+        claims.demand("read")
+        sites = self._router.view.sites(self._clock.now())
+        return json_response({"sites": [_site(claims, site) for site in sites]})
+
+    async def policy(self, request: web.Request) -> Response:
+        self._admit(request).demand("read")
+        return json_response(self._router.policy.model_dump(mode="json"))
+
+    async def usage(self, request: web.Request) -> Response:
+        claims = self._admit(request)
+        claims.demand("read")
+        tally = self._inference.tally
+        usage = {
+            tenant: used.document()
+            for tenant, used in sorted(tally.usage.items())
+            if tenant == claims.sub or "operate" in claims.scopes
+        }
+        return json_response(
+            {
+                "since": tally.started,
+                "scope": "this gate, since it started",
+                "tenants": usage,
+            }
+        )
+
+    async def metrics(self, request: web.Request) -> Response:
+        self._admit(request).demand("operate")
+        return text_response(self._metrics.text().decode(), CONTENT_TYPE)
+
+    def _admit(self, request: web.Request) -> Claims:
+        return self._gate.admit(request.headers.get("Authorization"))
+
+    def _health(self) -> dict[str, int]:
+        counts = {"alive": 0, "suspect": 0, "gone": 0}
+        for status in self._router.view.nodes(self._clock.now()):
+            counts[status.health] += 1
+        return counts
+
+
+def seen_by(claims: Claims, view: Seeing, status: NodeStatus) -> dict[str, object]:
+    """A node as this caller may see it: without the variants of tasks that are not theirs."""
+    document = status.model_dump(mode="json")
+    if claims.tasks is None:
+        return document
+    own = {info.variant for task in permitted(claims, view) for info in view.variants(task)}
+    document["advert"]["loaded"] = [
+        line.model_dump(mode="json") for line in status.advert.loaded if line.variant in own
+    ]
+    document["variants"] = [name for name in status.variants if name in own]
+    document["unable"] = {}
+    return document
+
+
+def _site(claims: Claims, site: SiteSeen) -> dict[str, object]:
+    summary = site.summary
+    tasks = (task.name for task in summary.tasks)
+    return {
+        "site": summary.site,
+        "health": site.health,
+        "silent_s": round(site.silent_s, 3),
+        "nodes": summary.nodes,
+        "link_ms": summary.link.ms[0],
+        "mbps": summary.mbps,
+        "tasks": sorted(t for t in tasks if claims.tasks is None or t in claims.tasks),
+    }
+
+
+_WANTS = ", ".join(("variant", "rows", *FIELDS))

@@ -1,0 +1,125 @@
+"""Counts of what this gate has done since it started: plain numbers, gathered when asked for.
+
+By task and tier for operators (`metrics`), by variant for OIP's statistics, by tenant for usage.
+Nothing is kept across a restart, and no payload and no request id is ever counted by.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from protocol.errors import DeadlineError, MeshError, NoCandidateError
+from protocol.messages import Answer
+
+Outcome = Literal["met", "late", "refused", "deadline", "invalid", "failed", "cancelled"]
+
+BUCKETS_MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+"""Upper bounds of the latency histogram."""
+
+_INTERNAL = 500
+
+
+@dataclass(slots=True)
+class Served:
+    """Answers, added up."""
+
+    answers: int = 0
+    rows: int = 0
+    cold: int = 0
+    elapsed_ms: float = 0.0
+    run_ms: float = 0.0
+    cost_usd: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_MS) + 1))
+
+    def add(self, answer: Answer, rows: int, elapsed_ms: float) -> None:
+        self.answers += 1
+        self.rows += rows
+        self.cold += answer.cold
+        self.elapsed_ms += elapsed_ms
+        self.run_ms += answer.run_ms
+        self.cost_usd += answer.cost_usd
+        self.buckets[bisect_left(BUCKETS_MS, elapsed_ms)] += 1
+
+    def join(self, other: "Served") -> None:
+        """Add what another has counted."""
+        for name in ("answers", "rows", "cold", "elapsed_ms", "run_ms", "cost_usd"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
+
+
+@dataclass(slots=True)
+class Usage:
+    """What one tenant has used."""
+
+    queries: int = 0
+    answered: int = 0
+    met: int = 0
+    rows: int = 0
+    cost_usd: float = 0.0
+
+    def document(self) -> dict[str, object]:
+        """With the attainment: the share of queries whose want was met."""
+        attainment = self.met / self.queries if self.queries else None
+        return {**asdict(self), "attainment": attainment}
+
+
+class Tally:
+    """Everything that is counted."""
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        """Seconds since the epoch."""
+        self.outcomes: defaultdict[tuple[str, str, Outcome], int] = defaultdict(int)
+        """By task (empty: none that exists), tier (empty: none answered) and outcome."""
+        self.served: defaultdict[tuple[str, str, str], Served] = defaultdict(Served)
+        """By task, tier and variant."""
+        self.usage: defaultdict[str, Usage] = defaultdict(Usage)
+        """By tenant."""
+
+    def __repr__(self) -> str:
+        return f"<Tally {sum(self.outcomes.values())} queries, {len(self.usage)} tenants>"
+
+    def answered(
+        self, tenant: str, task: str, answer: Answer, *, rows: int, elapsed_ms: float, met: bool
+    ) -> None:
+        self.outcomes[task, answer.tier, "met" if met else "late"] += 1
+        self.served[task, answer.tier, answer.variant].add(answer, rows, elapsed_ms)
+        usage = self.usage[tenant]
+        usage.queries += 1
+        usage.answered += 1
+        usage.met += met
+        usage.rows += rows
+        usage.cost_usd += answer.cost_usd
+
+    def by_tier(self) -> dict[tuple[str, str], Served]:
+        """What was served, by task and tier."""
+        return self._summed(lambda task, tier, _: (task, tier))
+
+    def by_variant(self) -> dict[tuple[str, str], Served]:
+        """What was served, by task and variant."""
+        return self._summed(lambda task, _, variant: (task, variant))
+
+    def _summed(
+        self, key: Callable[[str, str, str], tuple[str, str]]
+    ) -> dict[tuple[str, str], Served]:
+        sums: defaultdict[tuple[str, str], Served] = defaultdict(Served)
+        for place, served in self.served.items():
+            sums[key(*place)].join(served)
+        return sums
+
+    def failed(self, tenant: str | None, task: str, outcome: Outcome) -> None:
+        """Count a query that was not answered; `tenant` is None before it was known."""
+        self.outcomes[task, "", outcome] += 1
+        if tenant is not None and outcome != "invalid":
+            self.usage[tenant].queries += 1
+
+
+def outcome_of(error: MeshError) -> Outcome:
+    """How a failed query is counted."""
+    if isinstance(error, DeadlineError):
+        return "deadline"
+    if isinstance(error, NoCandidateError):
+        return "refused"
+    return "invalid" if error.status < _INTERNAL else "failed"
