@@ -9,7 +9,9 @@ from protocol.errors import MeshError, NoCandidateError
 
 
 def tree(kind=MeshError):
-    return [kind, *(leaf for child in kind.__subclasses__() for leaf in tree(child))]
+    """The errors of `protocol`; what a tier adds for itself is not the wire's business."""
+    children = (child for child in kind.__subclasses__() if child.__module__ == errors.__name__)
+    return [kind, *(leaf for child in children for leaf in tree(child))]
 
 
 DRAWN = dict(re.findall(r"[*+-] (\w+Error) +(\d{3}  \w+)", errors.__doc__ or ""))
