@@ -92,10 +92,14 @@ QUANTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 """The percentiles that a distribution carries on the wire."""
 
 
+Ms = Annotated[float, Field(ge=0, le=1e12)]
+"""A latency; no more than thirty years."""
+
+
 class Latency(Wire):
     """A measured distribution: milliseconds at each percentile of `QUANTILES`, never falling."""
 
-    ms: tuple[NonNegative, NonNegative, NonNegative, NonNegative, NonNegative]
+    ms: tuple[Ms, Ms, Ms, Ms, Ms]
     count: Count = 0
     """Samples behind it; 0 says that it is an estimate."""
 
@@ -121,7 +125,9 @@ class Latency(Wire):
         share = (percentile - QUANTILES[right - 1]) / (QUANTILES[right] - QUANTILES[right - 1])
         if low <= 0:
             return low + share * (high - low)
-        return min(high, low * exp(share * (log(high) - log(low))))
+        slowest = log(high)
+        between = exp(min(slowest, log(low) + share * (slowest - log(low))))
+        return min(high, max(low, between))  # rounding must not leave the two
 
 
 class Price(Wire):
