@@ -1,0 +1,97 @@
+"""How an answer and a plan look: to a person as tables, to a program as the gate's own JSON."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cloud_core.cli import show
+from edge_agent.runtimes.base import DTYPES, Array
+from middle_tier.http.wirecall import Result
+
+CLASSES = {"scores", "logits", "probabilities", "probs"}
+"""Outputs of these names are read as one figure per class: the highest is the answer."""
+MAX_ROWS = 20
+MAX_VALUES = 6
+
+FIELDS = (
+    "variant", "architecture", "node", "site", "tier", "predicted_ms", "elapsed_ms", "cost_usd",
+    "met",
+)  # fmt: skip
+CANDIDATE = ("variant", "accuracy", "tier", "site", "node", "warm", "finish ms", "cost USD")
+REJECTED = ("variant", "tier", "site", "warm", "nodes", "finish ms", "why not")
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def document(task: str, result: Result) -> dict[str, Any]:
+    """Pure. Return the answer as the Open Inference Protocol writes it."""
+    parameters = {name: getattr(result, name) for name in FIELDS}
+    if result.plan is not None:
+        parameters["plan"] = result.plan
+    return {
+        "model_name": task,
+        "model_version": result.variant,
+        "id": result.id,
+        "outputs": [
+            {
+                "name": name,
+                "datatype": _NAMES[array.dtype],
+                "shape": list(array.shape),
+                "data": array.ravel().tolist(),
+            }
+            for name, array in result.outputs.items()
+        ],
+        "parameters": parameters,
+    }
+
+
+def show_result(task: str, result: Result) -> None:
+    """Print the outputs, and how they came about."""
+    for name, array in result.outputs.items():
+        show.console.print(f"[bold]{task}[/] {outcome(name, array)}", highlight=False)
+    show.fields((name, figure(name, getattr(result, name))) for name in FIELDS)
+
+
+def outcome(name: str, array: Array) -> str:
+    """Pure. Return an output in words."""
+    if name in CLASSES and array.ndim == 2 and array.size:  # noqa: PLR2004  # rows and classes
+        best = [str(place) for place in np.argmax(array, axis=1)[:MAX_ROWS]]
+        more = f", and {len(array) - MAX_ROWS} more" if len(array) > MAX_ROWS else ""
+        return f"{'class' if len(array) == 1 else 'classes'} {', '.join(best)}{more}"
+    values = ", ".join(f"{value:.4g}" for value in array.ravel()[:MAX_VALUES])
+    more = ", ..." if array.size > MAX_VALUES else ""
+    return f"{name} {list(array.shape)}: {values}{more}"
+
+
+def figure(name: str, value: object) -> object:
+    """Pure. Return a value with its unit, where it has one."""
+    if not isinstance(value, float):
+        return value
+    if name.endswith("_ms"):
+        return f"{value:.2f} ms"
+    if name.endswith("_usd"):
+        return f"{value:.3g} USD"
+    return value
+
+
+def show_plan(plan: Mapping[str, Any]) -> None:
+    """Print the candidates, best first, and why each other one is out."""
+    ranked = plan["ranked"] or plan.get("fallback", ())
+    title = "candidates, best first" if plan["ranked"] else "nothing meets the want; the fastest"
+    show.table(CANDIDATE, (_candidate(one) for one in ranked), title=title)
+    show.console.print()
+    show.table(REJECTED, (_rejected(one) for one in plan["rejected"]), title="out")
+    if plan.get("fastest_ms") is not None and not plan["ranked"]:
+        show.console.print(f"the fastest now: {plan['fastest_ms']:.2f} ms", highlight=False)
+
+
+def _candidate(one: Mapping[str, Any]) -> tuple[object, ...]:
+    place = (one["tier"], one["site"], one["node"], one["warm"])
+    cost = f"{one['cost_usd']:.3g}"
+    return (one["variant"], one["accuracy"], *place, f"{one['finish_ms']:.2f}", cost)
+
+
+def _rejected(one: Mapping[str, Any]) -> tuple[object, ...]:
+    finish = "-" if one["finish_ms"] is None else f"{one['finish_ms']:.2f}"
+    place = (one["tier"], one["site"], one["warm"], one["nodes"])
+    return (one["variant"], *place, finish, one["reason"])

@@ -1,0 +1,64 @@
+"""Every command of `tiermesh`, mounted; and how a failure is told. One file a noun is beside it."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+import typer
+
+from cloud_core.cli import ask, bundles, doctor, down, nodes, plan, serve, sites, tasks, up
+from cloud_core.cli.reach import Surroundings
+from protocol.errors import MeshError
+
+app = typer.Typer(
+    name="tiermesh",
+    help="A managed, model-less inference mesh: name a task and what it needs, not a model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("up")(up.up)
+app.command("down")(down.down)
+app.command("ask")(ask.ask)
+app.command("plan")(plan.plan)
+app.command("serve")(serve.serve)
+app.command("doctor")(doctor.doctor)
+app.add_typer(tasks.app, name="tasks")
+app.add_typer(nodes.app, name="nodes")
+app.add_typer(sites.app, name="sites")
+app.add_typer(bundles.app, name="bundles")
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Return the exit status: 0 done, 1 failed, 2 misused."""
+    command = typer.main.get_command(app)
+    surroundings = Surroundings.read(environment)
+    try:
+        status = command.main(
+            args=list(arguments), prog_name="tiermesh", standalone_mode=False, obj=surroundings
+        )
+    except typer.TyperException as error:
+        return _misused(error)
+    except MeshError as error:
+        return _failed(error, as_json="--json" in arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+def _misused(error: typer.TyperException) -> int:
+    """One line; nothing where help was asked for by saying nothing, which is shown already."""
+    if message := error.format_message().strip():
+        sys.stderr.write(f"error: {message} (see --help)\n")
+    return error.exit_code
+
+
+def _failed(error: MeshError, *, as_json: bool) -> int:
+    if as_json:
+        sys.stdout.write(json.dumps(error.body()) + "\n")
+    sys.stderr.write(f"error: {error.error}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {error.hint}\n")
+    return 1

@@ -1,0 +1,137 @@
+"""`tiermesh nodes`: who runs models, how they are, and taking one out of service."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import typer
+
+from cloud_core.cli import show
+from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, Where, where
+from cloud_core.cli.sending import post
+from protocol.errors import ConflictError, UnknownError
+
+app = typer.Typer(help="The nodes of the mesh.", no_args_is_help=True)
+
+TIERS = ("edge", "middle", "cloud")
+COLUMNS = ("tier", "site", "node", "health", "state", "hardware", "warm", "queue ms", "link ms")
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    *,
+    url: Url = None,
+    token: Token = None,
+    folder: Dir = HOME,
+    as_json: Json = False,
+) -> None:
+    """List the nodes, by tier."""
+    nodes = _nodes(where(context, url, token, folder))
+    if as_json:
+        show.as_json({"nodes": nodes})
+        return
+    show.table(COLUMNS, (row(node) for node in by_tier(nodes)))
+
+
+@app.command("show")
+def show_(
+    context: typer.Context,
+    node: str,
+    *,
+    url: Url = None,
+    token: Token = None,
+    folder: Dir = HOME,
+    as_json: Json = False,
+) -> None:
+    """Show one node: what is warm, what it can run, what it cannot and why."""
+    found = _one(_nodes(where(context, url, token, folder)), node)
+    if as_json:
+        show.as_json(found)
+        return
+    advert = found["advert"]
+    hidden = {"kind", "version", "loaded", "link", "boot", "sequence", "revision"}
+    pairs = [(name, value) for name, value in advert.items() if name not in hidden]
+    loaded = [f"{one['variant']} ({one['state']})" for one in advert["loaded"]]
+    show.fields([*pairs, ("health", found["health"]), ("silent_s", found["silent_s"])])
+    show.fields([("in memory", loaded), ("can run", found["variants"])])
+    show.table(("cannot run", "why"), found["unable"].items())
+
+
+@app.command()
+def drain(
+    context: typer.Context,
+    node: str,
+    *,
+    url: Url = None,
+    token: Token = None,
+    folder: Dir = HOME,
+    as_json: Json = False,
+) -> None:
+    """Let a node finish what it has and take nothing new."""
+    _order(where(context, url, token, folder), node, "drain", as_json=as_json)
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    node: str,
+    *,
+    url: Url = None,
+    token: Token = None,
+    folder: Dir = HOME,
+    as_json: Json = False,
+) -> None:
+    """Let a drained node take queries again."""
+    _order(where(context, url, token, folder), node, "resume", as_json=as_json)
+
+
+def by_tier(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pure. Return the nodes in the order in which they are shown."""
+
+    def place(node: Mapping[str, Any]) -> tuple[object, ...]:
+        advert = node["advert"]
+        return TIERS.index(advert["tier"]), advert["site"], advert["node"]
+
+    return sorted(nodes, key=place)
+
+
+def row(node: Mapping[str, Any]) -> tuple[object, ...]:
+    """Pure. Return one line of the list."""
+    advert = node["advert"]
+    warm = sum(one["state"] == "warm" for one in advert["loaded"])
+    names = (advert["tier"], advert["site"], advert["node"], node["health"], advert["state"])
+    link = advert["link"]["ms"][0]
+    return (*names, advert["hardware"], warm, round(advert["queue_ms"], 2), round(link, 2))
+
+
+def _nodes(place: Where) -> list[dict[str, Any]]:
+    with place.mesh() as mesh:
+        return mesh.nodes()
+
+
+def _one(nodes: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Return the node of this name, or of ``site/node`` where two sites have one."""
+    site, _, node = name.rpartition("/")
+    adverts = [(one["advert"], one) for one in nodes]
+    found = [
+        one
+        for advert, one in adverts
+        if advert["node"] == node and (not site or advert["site"] == site)
+    ]
+    names = ", ".join(f"{advert['site']}/{advert['node']}" for advert, _ in adverts)
+    if not found:
+        raise UnknownError(f"no node {name[:127]!r}", f"there are {names}")
+    if len(found) > 1:
+        raise ConflictError(f"{node} is in several sites", f"say which: {names}")
+    return found[0]
+
+
+def _order(place: Where, name: str, verb: str, *, as_json: bool) -> None:
+    advert = _one(_nodes(place), name)["advert"]
+    path = f"/v1/nodes/{quote(advert['site'])}/{quote(advert['node'])}/{verb}"
+    done = post(place, path)
+    if as_json:
+        show.as_json(done)
+    else:
+        show.console.print(f"{verb}: {advert['site']}/{advert['node']}", highlight=False)

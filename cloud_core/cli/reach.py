@@ -1,0 +1,67 @@
+"""Which mesh a command speaks to: the one given, else the environment's, else --dir's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from middle_tier.client import Mesh
+
+from cloud_core.up.layout import Layout
+from cloud_core.up.state import State, running
+from protocol.errors import UnreachableError
+
+HOME = Path("~/.tiermesh")
+
+Dir = Annotated[Path, typer.Option("--dir", help="Folder of the mesh that `up` keeps.")]
+Url = Annotated[str | None, typer.Option(help="A gate's URL. Else TIERMESH_URL, else --dir's.")]
+Token = Annotated[
+    str | None, typer.Option(help="A token. Else TIERMESH_TOKEN, else --dir's operator's.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the environment says."""
+
+    url: str | None = None
+    token: str | None = None
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Surroundings":
+        return cls(environment.get("TIERMESH_URL"), environment.get("TIERMESH_TOKEN"))
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A gate and the token for it."""
+
+    url: str
+    token: str | None
+
+    def mesh(self) -> Mesh:
+        return Mesh(self.url, self.token)
+
+
+def layout(folder: Path) -> Layout:
+    return Layout(folder.expanduser().absolute())
+
+
+def where(context: typer.Context, url: str | None, token: str | None, folder: Path) -> Where:
+    """Return the gate to speak to; raise `UnreachableError` when nothing says which."""
+    around = context.ensure_object(Surroundings)
+    state = running(layout(folder))
+    chosen = url or around.url or (state.url if state else None)
+    if chosen is None:
+        raise UnreachableError(
+            f"no mesh is running in {folder}", "start one with `tiermesh up`, or give --url"
+        )
+    return Where(chosen, token or around.token or _own(state, chosen))
+
+
+def _own(state: State | None, url: str) -> str | None:
+    """The running mesh's token, for its own gates only: a token goes to nobody else."""
+    gates = {gate.url for gate in state.gates} if state else set()
+    return state.token if state and url.rstrip("/") in gates else None

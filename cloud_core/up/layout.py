@@ -1,0 +1,51 @@
+"""Where everything lies under ``--dir``. Paths only: nothing is read or written here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folder of one mesh."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """What runs now, as `tiermesh down`, `ask` and the second `up` read it."""
+        return self.root / "state.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor for as long as it lives."""
+        return self.root / "lock"
+
+    @property
+    def signing_key(self) -> Path:
+        return self.root / "keys" / "signing.pem"
+
+    @property
+    def gate_keys(self) -> Path:
+        """The public half: what gates check tokens with."""
+        return self.root / "keys" / "gate.json"
+
+    def token(self, tenant: str) -> Path:
+        return self.root / "tokens" / tenant
+
+    def config(self, process: str) -> Path:
+        return self.root / "config" / f"{process}.json"
+
+    def nats(self, server: str) -> Path:
+        return self.root / "config" / f"{server}.conf"
+
+    def log(self, process: str) -> Path:
+        return self.root / "logs" / f"{process}.log"
+
+    def node(self, node: str) -> Path:
+        """What a node keeps: its measured profiles."""
+        return self.root / "nodes" / node
+
+    @property
+    def first_query(self) -> Path:
+        """The body of the query that `up` ends with, for the `curl` line."""
+        return self.root / "first-query.json"

@@ -1,0 +1,57 @@
+"""The command without what its extra brings; its exit statuses; where it looks for a mesh."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cloud_core.cli.main import run
+from cloud_core.cli.reach import Surroundings
+
+
+def test_without_the_cloud_extra_it_prints_what_to_install():
+    code = """
+import importlib.util, sys
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name == "typer" else found(name)
+from cloud_core import entry
+entry.find_spec = importlib.util.find_spec
+entry.main()
+"""
+    run_ = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run_.returncode == 1
+    assert "pip install 'tiermesh[cloud]'" in run_.stderr
+    assert "Traceback" not in run_.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["up", "down", "ask", "plan", "serve", "doctor", "tasks list", "nodes drain", "sites show"],
+)
+def test_every_command_has_help_and_takes_json(command, capsys):
+    assert run([*command.split(), "--help"], {}) == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_misuse_is_2_and_one_line(capsys):
+    assert run(["ask", "digits"], {}) == 2
+    assert capsys.readouterr().err == "error: Missing option '--input'. (see --help)\n"
+
+
+def test_a_failure_is_1_with_a_hint_and_json_where_asked_for(tmp_path, capsys):
+    assert run(["nodes", "list", "--dir", str(tmp_path), "--json"], {}) == 1
+    said = capsys.readouterr()
+    assert '"reason": "unreachable"' in said.out
+    assert said.err.startswith("error: no mesh is running")
+    assert "hint: start one with `tiermesh up`" in said.err
+
+
+def test_the_environment_says_where_the_mesh_is(capsys, free_port):
+    url = f"http://127.0.0.1:{free_port}"
+    assert run(["nodes", "list"], {"TIERMESH_URL": url, "TIERMESH_TOKEN": "t"}) == 1
+    assert url in capsys.readouterr().err
+
+
+def test_it_reads_two_names_of_the_environment():
+    around = Surroundings.read({"TIERMESH_URL": "u", "TIERMESH_TOKEN": "t", "HOME": "/"})
+    assert (around.url, around.token) == ("u", "t")

@@ -1,0 +1,81 @@
+"""The mesh of `up`, as configurations: who connects to whom, and through which relay."""
+
+import json
+from pathlib import Path
+
+from cloud_core.config import CloudConfig
+from cloud_core.relay_control import RelaysConfig
+from cloud_core.up.layout import Layout
+from cloud_core.up.ready import usable
+from cloud_core.up.topology import Ports, Setting, Topology, planned
+from edge_agent.config import AgentConfig
+from middle_tier.config import SiteConfig
+
+PORTS = Ports(
+    hub=1, leaf=2, site=3, edge_middle=4, middle_cloud=5, control=6, cloud_gate=7, site_gate=8
+)
+
+
+def a_topology(edges: int = 2) -> Topology:
+    users = ("cloud", "leaf", "site", "edge")
+    return planned(
+        Setting(
+            layout=Layout(Path("/mesh")), ports=PORTS, edges=edges, bundles=("/demo",),
+            passwords={user: f"secret-{user}" for user in users},
+            python="/bin/python", nats_server="/bin/nats-server",
+        )
+    )  # fmt: skip
+
+
+def test_each_configuration_is_one_that_its_process_takes():
+    configs = a_topology().configs
+    models = {
+        "relay": RelaysConfig, "cloud": CloudConfig, "site-1": SiteConfig,
+        "edge-1": AgentConfig, "edge-2": AgentConfig,
+    }  # fmt: skip
+    assert set(configs) == set(models)
+    for name, model in models.items():
+        model.model_validate(json.loads(configs[name]))
+
+
+def test_the_edge_reaches_its_site_and_the_site_the_hub_through_a_relay():
+    topology = a_topology()
+    relays = {r.name: r for r in RelaysConfig.model_validate_json(topology.configs["relay"]).relays}
+    edge, middle = relays["edge-middle"], relays["middle-cloud"]
+    assert (edge.port, edge.target_port, edge.shape.delay_ms) == (4, 3, 2)
+    assert (middle.port, middle.target_port, middle.shape.delay_ms) == (5, 2, 40)
+    agent = AgentConfig.model_validate_json(topology.configs["edge-1"])
+    assert agent.nats_url == "nats://edge:secret-edge@127.0.0.1:4"
+    assert "nats-leaf://leaf:secret-leaf@127.0.0.1:5" in topology.servers["nats-site"]
+
+
+def test_every_tier_has_its_own_price_and_the_edge_is_cheapest():
+    configs = a_topology().configs
+    site = SiteConfig.model_validate_json(configs["site-1"])
+    cloud = CloudConfig.model_validate_json(configs["cloud"])
+    edge = AgentConfig.model_validate_json(configs["edge-1"])
+    prices = [agent.price.usd_per_busy_ms for agent in (edge, site.agent, cloud.agent)]
+    assert prices == sorted(prices)
+    assert len(set(prices)) == 3
+
+
+def test_the_servers_start_first_and_the_agents_last():
+    names = [program.name for program in a_topology(edges=3).programs]
+    assert names[:3] == ["nats-hub", "nats-site", "relay"]
+    assert names[-3:] == ["edge-1", "edge-2", "edge-3"]
+
+
+def test_who_is_expected_to_answer():
+    assert a_topology(edges=1).nodes == {
+        ("cloud", "cloud-1"), ("site-1", "middle-1"), ("site-1", "edge-1"),
+    }  # fmt: skip
+
+
+def test_a_node_answers_when_it_is_alive_and_holds_something():
+    def a_node(name, health="alive", variants=("v",)):
+        return {
+            "advert": {"site": "s", "node": name}, "health": health, "variants": list(variants),
+        }  # fmt: skip
+
+    nodes = [a_node("a"), a_node("b", health="gone"), a_node("c", variants=())]
+    assert usable([{"nodes": nodes}, {"nodes": []}]) == {("s", "a")}
