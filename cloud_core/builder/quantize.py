@@ -7,11 +7,13 @@ sees, so the rows of a batch influence each other: static is preferred where it 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-from ai_edge_quantizer import quantizer, recipe_manager
+from ai_edge_quantizer import calibrator, quantizer, recipe_manager
 from ai_edge_quantizer.qtyping import TFLOperationName
+from ai_edge_quantizer.utils import qsv_utils
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -22,6 +24,9 @@ from edge_agent.runtimes.base import DTYPES, Array, Tensors
 
 Way = Callable[[Exported, Tensors], Exported]
 """A whole file and calibration rows -> an int8 file."""
+
+Ranges = dict[str, Any]
+"""The quantizer's: tensor -> its extremes."""
 
 _CALIBRATION_BATCH = 32
 _EVERY = {"regex": ".*", "operation_name": TFLOperationName.ALL_SUPPORTED}
@@ -91,14 +96,23 @@ def _tflite(
         for name, binding in source.inputs.items()
     }
     made = quantizer.Quantizer(str(source.path), recipe.get_quantization_recipe())
-    ranges = None
-    if made.need_calibration:
-        ranges = made.calibrate(
-            {signature(size): list(_batches(rows, size)) for size in source.batches}
-        )
+    ranges = _ranges(source, recipe, rows) if made.need_calibration else None
     path = source.path.with_suffix(f".{way}.tflite")
     path.write_bytes(bytes(made.quantize(ranges).quantized_model))
     return replace(source, path=path)
+
+
+def _ranges(source: Exported, recipe: recipe_manager.RecipeManager, rows: Tensors) -> Ranges:
+    """The extremes of every row, and so the same for every signature.
+
+    The quantizer's own calibration takes a moving average of each batch's extremes. That differs
+    between signatures, which share their biases: a row's answer then depends on its batch's size.
+    """
+    gauge = calibrator.Calibrator(str(source.path), qsv_update_func=qsv_utils.min_max_update)
+    batches = {signature(size): list(_batches(rows, size)) for size in source.batches}
+    gauge.calibrate(batches, recipe)
+    ranges: Ranges = gauge.get_model_qsvs()
+    return ranges
 
 
 def _tidied(source: Exported, path: Path) -> Exported:
@@ -107,9 +121,9 @@ def _tidied(source: Exported, path: Path) -> Exported:
 
 
 def _batches(rows: Tensors, size: int) -> Iterator[dict[str, Array]]:
-    """Cut into full batches, and drop what is left over; too few rows are repeated to make one."""
+    """Cut every row into full batches; the last is made up with rows from the beginning."""
     count = min(len(array) for array in rows.values())
-    for start in range(0, max(count - size, 0) + 1, size):
+    for start in range(0, count, size):
         chosen = np.arange(start, start + size) % count
         yield {name: array[chosen] for name, array in rows.items()}
 

@@ -76,3 +76,14 @@ def test_accuracy_on_the_held_out_images_is_the_manifests(runtime, held_out):
     images, labels = held_out
     scores = loaded.infer({"image": images})["scores"]
     assert np.mean(scores.argmax(1) == labels) == pytest.approx(variant.accuracy, abs=1e-3)
+
+
+@pytest.mark.parametrize("runtime", VARIANTS, indirect=True)
+def test_an_image_gets_the_same_class_in_whatever_batch_it_comes(runtime, held_out):
+    _, loaded = runtime
+    images, _ = held_out
+    together = loaded.infer({"image": images})["scores"].argmax(1)
+    for size in (1, 7, 32):
+        batches = (images[start : start + size] for start in range(0, len(images), size))
+        classes = [loaded.infer({"image": batch})["scores"].argmax(1) for batch in batches]
+        np.testing.assert_array_equal(np.concatenate(classes), together)
