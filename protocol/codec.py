@@ -4,7 +4,7 @@ Nothing is copied on the way in: the tensors of a decoded frame are views of its
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,11 +21,15 @@ GATHER_BYTES = 256 << 10
 Bytes = bytes | bytearray | memoryview
 """What holds a tensor: read, never written, never copied to be passed on."""
 
+ALIGNMENT = 16
+"""The first tensor begins at a multiple of this, as runtimes demand: spaces before it help."""
+
+_CARRIERS = (Asks, Replies, Query)
+
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A message and the bytes of its tensors, one buffer each, in the message's order."""
 
     message: Message
@@ -35,11 +39,16 @@ class Frame:
 def encode(frame: Frame) -> bytes:
     """Return the frame's bytes; raise `TooLargeError` when no server would carry them."""
     header = frame.message.model_dump_json().encode()
+    if frame.buffers:
+        header = header.ljust(len(header) + -(len(header) + 1) % ALIGNMENT)
     if len(header) > MAX_HEADER_BYTES:
         raise TooLargeError(f"a header of {len(header)} bytes", f"at most {MAX_HEADER_BYTES}")
     whole = b"".join((header, b"\n", *frame.buffers))
     if len(whole) > MAX_FRAME_BYTES:
-        raise TooLargeError(f"a frame of {len(whole)} bytes", f"at most {MAX_FRAME_BYTES}")
+        raise TooLargeError(
+            f"a frame of {len(whole)} bytes",
+            f"at most {MAX_FRAME_BYTES} bytes travel between nodes; send fewer rows at a time",
+        )
     return whole
 
 
@@ -61,7 +70,7 @@ def decode(data: Bytes) -> Frame:
 
 def tensors(message: Message) -> Iterable[Tensor]:
     """The tensors whose bytes follow this message, in order."""
-    return message.tensors() if isinstance(message, Asks | Replies | Query) else ()
+    return message.tensors() if isinstance(message, _CARRIERS) else ()
 
 
 def split(body: memoryview, parts: Iterable[Tensor]) -> list[memoryview]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
 from protocol.adverts import (
     Capacity,
@@ -129,7 +129,8 @@ class Replies(Wire):
     """Agent (or router) to whoever asked: the answers and refusals that were ready together."""
 
     kind: Literal["replies"] = "replies"
-    items: Many[Reply]
+    items: Many[SerializeAsAny[Reply]]
+    """As each is: trying the members of the union costs as much as writing the answer."""
 
     def tensors(self) -> Iterator[Tensor]:
         for item in self.items:
