@@ -54,8 +54,15 @@ def predicted_ms(profile: Profile, load: Load, *, rows: int, percentile: float) 
 
 
 def run_ms(profile: Profile, rows: int, percentile: float) -> float:
-    """Run time of `rows` together; more rows than the largest profiled batch take several runs."""
+    """Run time of `rows` together; more rows than the largest profiled batch take several runs.
+
+    Of several runs one is counted at `percentile`, the others at their median: a sum of high
+    percentiles would be many times what the sum of so many independent runs ever takes.
+    """
     largest = max(profile.runs)
     whole, rest = divmod(rows, largest)
     full: Latency = profile.runs[largest]
-    return whole * full.at(percentile) + (profile.run(rest).at(percentile) if rest else 0.0)
+    if not whole:
+        return profile.run(rest).at(percentile)
+    typical = (whole - 1) * full.at(50.0) + (profile.run(rest).at(50.0) if rest else 0.0)
+    return full.at(percentile) + typical

@@ -24,7 +24,11 @@ APART_S = 0.05
 JITTER = 0.1
 """Share of the period that is drawn, so that nodes started together do not advert together."""
 
-LINK_SAMPLES = 50
+LINK_S = 6.0
+"""How long a round trip counts. A link's tail is about the worst of these, and after a stall that
+keeps queries away which the node could answer in time again."""
+
+MEASURED_PER_PERIOD = 4
 
 
 class Advertiser:
@@ -36,13 +40,14 @@ class Advertiser:
         self._subject = subject
         self._period_s = period_s
         self._random = Random(seed)  # noqa: S311  # jitter, not a secret
-        self._samples_ms: deque[float] = deque(maxlen=LINK_SAMPLES)
+        self._samples: deque[tuple[float, float]] = deque()
+        """When measured, and the milliseconds; never empty again once there is one."""
         self._news = asyncio.Event()
 
     @property
     def link(self) -> Latency:
         """Round trip to the site, as measured lately."""
-        return latency(self._samples_ms)
+        return latency([ms for _, ms in self._samples])
 
     def changed(self) -> None:
         """Say so soon."""
@@ -82,10 +87,18 @@ class Advertiser:
     async def _measurements(self) -> None:
         while True:
             try:
-                self._samples_ms.append(await self._bus.rtt_s() * 1e3)
+                self._measured(await self._bus.rtt_s() * 1e3)
             except UnreachableError as error:
                 log.debug("link not measured: %s", error)
-            await self._clock.sleep(self._wait_s())
+            await self._clock.sleep(self._wait_s() / MEASURED_PER_PERIOD)
+
+    def _measured(self, ms: float) -> None:
+        now = self._clock.now()
+        if not self._samples:
+            self.changed()  # the first advert has told of a link that takes no time
+        self._samples.append((now, ms))
+        while now - self._samples[0][0] > LINK_S:
+            self._samples.popleft()
 
     def _wait_s(self) -> float:
         return self._period_s * (1.0 - JITTER * self._random.random())

@@ -149,7 +149,8 @@ class Agent:
                 done(f"{other.kind} is not an order")
 
     def warm_up(self) -> None:
-        """Begin to load what the configuration wants warm."""
+        """Import the runtimes, and begin to load what the configuration wants warm."""
+        self._parts.warming.prepare()
         for name, holding in self._parts.holdings.all.items():
             if any(fnmatchcase(name, pattern) for pattern in self._parts.config.warm):
                 self._parts.warming.load(holding, lambda _: None)

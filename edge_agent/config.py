@@ -60,7 +60,8 @@ class AgentConfig(Config):
     """Runs at a time. More than cores / threads only makes every run slower."""
 
     queue_limit: Annotated[int, Field(ge=1)] = 1024
-    """Rows that may wait. Asks beyond are refused at once, so that their router tries elsewhere."""
+    """Rows that may wait. Asks beyond are refused at once, so that their router tries elsewhere. An
+    ask that is larger than this by itself is taken when nothing else waits."""
 
     warm: tuple[str, ...] = ()
     """Globs of variant ids to load at start. The rest is loaded on the first ask or on order."""

@@ -1,6 +1,7 @@
 """A bus in one process: the rules of NATS without sockets. Frames are handed over, not encoded."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ from edge_agent.bus.base import Delivery, Handler
 from edge_agent.bus.requests import Requests
 from protocol.codec import Frame
 from protocol.errors import UnreachableError
+
+_log = logging.getLogger(__name__)
 
 _REMEMBERED = 4096
 """Subjects whose subscribers are remembered; more (reply inboxes are many) start afresh."""
@@ -81,10 +84,13 @@ class MemoryNetwork:
         self._scheduled = False
         due, self._due = self._due, deque()
         for item in due:
-            if isinstance(item, tuple):
-                item[0](item[1])
-            else:
-                item()
+            try:
+                if isinstance(item, tuple):
+                    item[0](item[1])
+                else:
+                    item()
+            except Exception:  # noqa: BLE001  # a handler's fault must not lose what others were sent
+                _log.exception("a handler failed")
 
     def _takers(self, subject: str) -> tuple[_Subscription, ...]:
         """Every plain subscriber, and of each queue group the next in turn."""

@@ -5,8 +5,8 @@ Nothing a runtime raises gets out of here: it becomes a `Failed`. What runs when
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,16 +22,14 @@ log = logging.getLogger(__name__)
 Outputs = tuple[tuple[Tensor, ...], tuple[Bytes, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(NamedTuple):
     """A batch that ran: each member's outputs, in the members' order."""
 
     outputs: list[Outputs]
     run_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """A batch that did not, and why, safe to show to a tenant."""
 
     detail: str
@@ -57,12 +55,13 @@ def run(runtime: Runtime, task: Task, members: Sequence[Waiting], now: Now) -> R
 
 def joined(task: Task, members: Sequence[Waiting]) -> Tensors:
     """The runtime's inputs. One ask alone is not copied; several are, once, into one block."""
-    rows = sum(member.rows for member in members)
-    shapes = {tensor.name: tensor.shape[1:] for tensor in members[0].ask.inputs}
+    first = members[0]
+    alone = len(members) == 1
+    rows = first.rows if alone else sum([member.rows for member in members])
+    shapes = {tensor.name: tensor.shape[1:] for tensor in first.ask.inputs}
     inputs: dict[str, Array] = {}
     for place, axes in enumerate(task.inputs):
-        pieces = [member.buffers[place] for member in members]
-        whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        whole = first.buffers[place] if alone else b"".join([m.buffers[place] for m in members])
         array = np.frombuffer(whole, DTYPES[axes.datatype]).reshape(rows, *shapes[axes.name])
         # A frame's tensors lie wherever its header ends: not every runtime reads across words.
         inputs[axes.name] = array if array.flags.aligned else array.copy()
@@ -71,14 +70,17 @@ def joined(task: Task, members: Sequence[Waiting]) -> Tensors:
 
 def cut(task: Task, members: Sequence[Waiting], outputs: Tensors) -> list[Outputs]:
     """Each member's rows of every output, as views of the runtime's arrays."""
-    rows = sum(member.rows for member in members)
+    rows = sum([member.rows for member in members])
     wholes = [_whole(axes, outputs.get(axes.name), rows) for axes in task.outputs]
+    if len(members) == 1:
+        headers = [_header(axes.name, axes.datatype, array.shape) for axes, array, _ in wholes]
+        return [(tuple(headers), tuple([whole for _, _, whole in wholes]))]
     parts: list[Outputs] = []
     start = 0
     for member in members:
         end = start + member.rows
         pieces = [_piece(*whole, start, end) for whole in wholes]
-        parts.append((tuple(piece[0] for piece in pieces), tuple(piece[1] for piece in pieces)))
+        parts.append((tuple([piece[0] for piece in pieces]), tuple([piece[1] for piece in pieces])))
         start = end
     return parts
 

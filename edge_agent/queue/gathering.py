@@ -35,6 +35,9 @@ class Gathering:
     def flush(self) -> None:
         ready, self._ready = self._ready, {}
         for reply, items in ready.items():
+            if len(items) == 1:
+                self._send(reply, items)
+                continue
             part: list[_Item] = []
             size = 0
             for item in items:

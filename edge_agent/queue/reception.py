@@ -54,7 +54,7 @@ class Reception:
         fitted = holding.signature.fit(ask.inputs, buffers)
         if isinstance(fitted, str):
             return refusal(ask, "bad_tensor", fitted, load.queue_ms)
-        if load.rows + fitted.rows > self._config.queue_limit:
+        if load.rows and load.rows + fitted.rows > self._config.queue_limit:
             return refusal(ask, "queue_full", f"{load.rows} rows wait", load.queue_ms)
         holding.forecast.forget(now)
         cold_ms = holding.cold_ms(now)

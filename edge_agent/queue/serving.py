@@ -23,7 +23,10 @@ from edge_agent.stock.holdings import Holding
 from protocol.codec import Bytes
 from protocol.messages import Asks, RefusalReason
 
-INLINE_PERCENTILE = 99.0
+INLINE_PERCENTILE = 50.0
+"""What decides between the loop and a thread. The outliers of so short a run are the machine's
+stalls, which a thread would suffer just the same: a high percentile of one noisy measurement would
+make every run pay for the thread."""
 
 
 class Serving:
@@ -45,6 +48,9 @@ class Serving:
         self._threads = Threads(config.workers, "run")
         self._free = config.workers
         self._waiting: dict[str, list[tuple[Lane, Waiting]]] = {}
+        self._single: Admitted | None = None
+        """A short ask that came when nothing waited: it runs in the next turn without ever having
+        stood in a lane, unless another one comes before."""
         self._ends: dict[str, float] = {}
         self._scheduled = False
         self._closing = False
@@ -63,6 +69,7 @@ class Serving:
         """Admit or refuse each; what is admitted runs from the next turn on."""
         now, start = self._clock.now(), 0
         for ask in asks.items:
+            self._line_up()
             end = start + len(ask.inputs)
             load = Load(self._lanes.rows, self.queue_ms(now))
             own = buffers[start:end]
@@ -75,6 +82,7 @@ class Serving:
 
     def cancel(self, ids: Sequence[str], reply: str = "") -> None:
         """Take out those that wait; of equal ids only those asked from `reply`, if it is given."""
+        self._line_up()
         for key in ids:
             for lane, waiting in tuple(self._waiting.get(key, ())):
                 if reply in ("", waiting.reply) and self._lanes.cancel(lane, waiting):
@@ -94,6 +102,7 @@ class Serving:
 
     def refuse_all(self, holding: Holding, reason: RefusalReason, detail: str) -> None:
         """Nobody should wait for it any more."""
+        self._line_up()
         for lane, waiting in self._lanes.clear(holding):
             self._taken(lane, waiting)
             self._drop(holding, waiting, reason, detail)
@@ -101,6 +110,7 @@ class Serving:
     async def close(self) -> None:
         """Start nothing more, wait for what runs, refuse what waits, send the last replies."""
         self._closing = True
+        self._line_up()
         await self._threads.close()
         for waiting in [lane for places in self._waiting.values() for lane, _ in places]:
             self.refuse_all(waiting.holding, "draining", "the node stops")
@@ -112,8 +122,31 @@ class Serving:
         holding.in_use += 1
         alone_ms = holding.forecast.run_ms(admitted.waiting.rows, INLINE_PERCENTILE)
         short = alone_ms < self._config.inline_below_ms
-        self._push(admitted.waiting, holding, admitted.tails, short=short)
+        if short and not self._lanes.rows and holding.free and not self._closing:
+            self._single = admitted
+        else:
+            self._push(admitted.waiting, holding, admitted.tails, short=short)
         self.schedule()
+
+    def _line_up(self) -> None:
+        """The single ask is not alone any more: it waits in its lane like others."""
+        admitted, self._single = self._single, None
+        if admitted is not None:
+            self._push(admitted.waiting, admitted.holding, admitted.tails, short=True)
+
+    def _run_single(self, admitted: Admitted) -> None:
+        """The short way, for an ask that is certainly still in time."""
+        waiting, holding = admitted.waiting, admitted.holding
+        run_s = holding.forecast.run_s(waiting.rows, waiting.ask.percentile)
+        if not holding.free or self._clock.now() + run_s > waiting.due:
+            self._line_up()
+            return
+        self._single = None
+        outcome = self._run(holding, (waiting,))
+        if isinstance(outcome, Ran):
+            self._answer(holding, (waiting,), outcome)
+        else:
+            self._drop(holding, waiting, "run_failed", outcome.detail)
 
     def _push(self, waiting: Waiting, holding: Holding, tails: Shapes, *, short: bool) -> None:
         lane = self._lanes.push(waiting, holding, tails, short=short)
@@ -124,7 +157,9 @@ class Serving:
 
         Counts as scheduled until its end, so that its own replies ask for no turn more.
         """
-        lane = self._lanes.next(short_only=not self._free)
+        if self._single is not None:
+            self._run_single(self._single)
+        lane = self._lanes.next(short_only=not self._free) if self._lanes.rows else None
         if lane is not None and not self._closing:
             self._start(lane)
         self._gathering.flush()

@@ -4,17 +4,19 @@ One at a time, so that loads do not measure each other. When to load is the agen
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from edge_agent import profiler
 from edge_agent.bundles import smoke
 from edge_agent.bundles.store import Store
 from edge_agent.profiler import Profiles
 from edge_agent.queue.threads import Threads
+from edge_agent.runtimes import registry
 from edge_agent.runtimes.base import Runtime, Tensors
 from edge_agent.stock.holdings import Holding
-from protocol.bundles import Task, Variant
+from protocol.bundles import Format, Task, Variant
 from protocol.errors import ExecutionError, MeshError, UntrustedError
 from protocol.types import Profile
 
@@ -53,6 +55,12 @@ class Loader:
         self._threads = threads
         self._hardware = hardware
         self._thread = Threads(1, "load")
+
+    def prepare(self, formats: Iterable[Format]) -> None:
+        """Import the runtimes that these need, except torch: seconds and memory few nodes want."""
+        for form in formats:
+            if form != "pt2":
+                self._thread.submit(partial(_prepare, form))
 
     def load(
         self,
@@ -118,17 +126,27 @@ class Loader:
                 budget_s=budget_s,
                 sample=self._sample(variant),
             )
-            self._profiles.put(variant, holding.pin, self._hardware, profile)
-        except (MeshError, OSError) as error:
+        except MeshError as error:
             log.warning("%s is not measured: %s", variant.id, error)
             return None
         except Exception:  # the border to foreign code, which raises what it likes
             log.exception("%s is not measured", variant.id)
             return None
+        try:
+            self._profiles.put(variant, holding.pin, self._hardware, profile)
+        except OSError as error:  # a full disk: it is measured again after a restart
+            log.warning("the profile of %s is not kept: %s", variant.id, error.strerror)
         return profile
 
     def _sample(self, variant: Variant) -> Tensors | None:
         return self._store.golden(variant.id)[0] or None
+
+
+def _prepare(form: Format) -> None:
+    try:
+        registry.prepare(form)
+    except ImportError:  # the first load says so to whoever asks
+        log.exception("the runtime for %s cannot be imported", form)
 
 
 def _close(runtimes: Sequence[Runtime]) -> None:

@@ -49,6 +49,10 @@ class Warming:
         self._unmeasured: dict[str, Warm] = {}
         self._thens: dict[str, list[Then]] = {}
 
+    def prepare(self) -> None:
+        """Import the runtimes of what this node holds, or the first ask would wait for that too."""
+        self._loader.prepare({one.held.variant.format for one in self._holdings.all.values()})
+
     def want(self, holding: Holding) -> bool:
         """Load it unless that is under way; False when there is no room beside what is in use."""
         if holding.state != "cold":

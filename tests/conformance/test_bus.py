@@ -270,9 +270,8 @@ async def test_nats_says_what_is_too_large_before_sending_it(nats_url):
     assert "max_payload" in caught.value.hint
 
 
-@pytest.mark.nats
-async def test_nats_a_handler_that_fails_does_not_end_the_connection(nats_url, caplog):
-    async with connecting(nats_url, name="test") as bus:
+async def test_a_handler_that_fails_does_not_keep_others_from_theirs(url, caplog):
+    async with buses(url, 1) as (bus,):
         inbox = Inbox()
 
         def fails(delivery: Delivery) -> None:

@@ -149,6 +149,7 @@ async def a_node(
     clock: Clock | None = None,
     network: MemoryNetwork | None = None,
     data: bytes = b"",
+    kept: Path | None = None,
     **changes,
 ) -> AsyncIterator[tuple[Agent, Caller]]:
     """An agent called `cam` in `yard`, and somebody who asks it."""
@@ -163,7 +164,7 @@ async def a_node(
                 MemoryBus(network),
                 clock or ManualClock(),
                 a_store(*(variants or (quick(),)), data=data),
-                profiles=Profiles(Path(folder)),
+                profiles=Profiles(kept or Path(folder)),
                 load=load or Loads(),
             ) as agent,
         ):

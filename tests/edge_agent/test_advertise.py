@@ -1,9 +1,11 @@
 """A node says what it can do: on change, after every period of silence, and when it goes."""
 
+from edge_agent.advertise import Advertiser
 from edge_agent.bus.memory import MemoryBus, MemoryNetwork
 from edge_agent.clock import ManualClock, settle
 from protocol.messages import Order
 from protocol.subjects import AdvertSubject
+from tests.build import a_capacity
 from tests.edge_agent.node import a_node, an_ask
 
 PATTERN = AdvertSubject.pattern(site="yard")
@@ -59,3 +61,34 @@ async def test_it_tells_what_is_loaded_and_what_it_needs():
         assert [(each.variant, each.state) for each in adverts[-1].loaded] == [("quick", "warm")]
         assert adverts[-1].memory_bytes == 1 << 30
         assert adverts[-1].hardware == "box"
+
+
+class SlowBus(MemoryBus):
+    """A bus over a link whose round trip is what the test says."""
+
+    rtt = 0.002
+
+    async def rtt_s(self) -> float:
+        return self.rtt
+
+
+async def test_the_link_is_told_once_measured_and_a_stall_is_forgotten_within_seconds():
+    clock, network, adverts = ManualClock(), MemoryNetwork(), []
+    bus = SlowBus(network)
+    advertiser = Advertiser(bus, clock, subject="tm.v1.ad.edge.yard.cam", period_s=2.0, seed="cam")
+    with_link = lambda state: a_capacity(state=state or "ready", link=advertiser.link)  # noqa: E731  # short
+    async with (
+        MemoryBus(network).subscribe(PATTERN, heard(adverts)),
+        advertiser.running(with_link),
+    ):
+        await clock.advance(0.1)
+        assert adverts[-1].link.ms[0] == 2.0
+        await clock.advance(20.0)
+        bus.rtt = 5.0
+        await clock.advance(1.0)
+        bus.rtt = 0.002
+        await clock.advance(2.0)
+        assert adverts[-1].link.ms[-1] > 1000.0
+        await clock.advance(12.0)
+        assert adverts[-1].link.ms[-1] == 2.0
+        assert adverts[-1].link.count > 10

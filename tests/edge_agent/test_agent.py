@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from threading import Event
+from threading import Event, current_thread, main_thread
 
 import pytest
 
@@ -12,7 +12,7 @@ from protocol.bundles import RuntimePin
 from protocol.codec import Frame
 from protocol.errors import ConflictError, ExecutionError, UnknownError
 from protocol.messages import Answer, Asks, Cancel, Done, Order, Refusal
-from protocol.types import Tensor
+from protocol.types import Latency, Tensor
 from tests.build import a_profile
 from tests.edge_agent.node import POISON, SLOW, Adds, Loads, a_node, an_ask, quick
 
@@ -38,6 +38,37 @@ async def test_asks_and_answers_of_one_turn_travel_together():
         await caller.reply_to("d")
     assert caller.frames == 1
     assert [len(batch) for batch in load.runtimes["quick"].batches] == [4]
+
+
+async def test_a_short_ask_that_comes_alone_is_answered_refused_or_cancelled_like_any_other():
+    load = Loads()
+    async with a_node(load=load) as (agent, caller):
+        await agent.load("quick")
+        caller.ask((an_ask("runs"), [1]))
+        assert isinstance(await caller.reply_to("runs"), Answer)
+        caller.ask((an_ask("fails"), [POISON]))
+        assert (await caller.reply_to("fails")).reason == "run_failed"
+        caller.ask((an_ask("goes"), [2]))
+        caller.publish(Frame(Cancel(ids=("goes",))))
+        assert (await caller.reply_to("goes")).reason == "cancelled"
+    assert load.runtimes["quick"].batches == [[1.0], [POISON]]
+
+
+async def test_a_short_median_runs_on_the_loop_whatever_the_outliers():
+    noisy = Latency(ms=(0.02, 0.1, 5.0, 9.0, 20.0), count=50)
+    steady = a_profile(runs={1: noisy})
+    here = []
+
+    class Where(Adds):
+        def infer(self, inputs):
+            here.append(current_thread() is main_thread())
+            return super().infer(inputs)
+
+    async with a_node(quick(profile=steady), load=Loads(quick=Where())) as (agent, caller):
+        await agent.load("quick")
+        caller.ask((an_ask("a"), [1]))
+        await caller.reply_to("a")
+    assert here == [True]
 
 
 async def test_the_first_ask_loads_its_variant_and_says_that_it_was_cold():
@@ -227,6 +258,19 @@ async def test_the_queue_is_bounded_by_rows():
         assert isinstance(await caller.reply_to("a"), Answer)
 
 
+async def test_an_ask_larger_than_the_queue_is_taken_while_nothing_waits():
+    gate = Event()
+    long = quick("long", profile=SLOW)
+    async with a_node(long, load=Loads(long=Adds(gate)), queue_limit=2) as (agent, caller):
+        await agent.load("long")
+        caller.ask((an_ask("large", "long", rows=3), [1, 2, 3]))
+        await settle()
+        caller.ask((an_ask("a", "long"), [4]), (an_ask("b", "long", rows=3), [5, 6, 7]))
+        assert (await caller.reply_to("b")).reason == "queue_full"
+        gate.set()
+        assert isinstance(await caller.reply_to("large"), Answer)
+
+
 async def test_the_least_recently_used_variant_makes_room_and_one_in_use_does_not():
     clock, load = ManualClock(), Loads()
     data = bytes(8 << 20)  # loading counts for no less than the file, and for little more here
@@ -281,6 +325,15 @@ async def test_a_variant_is_measured_when_it_is_first_loaded():
     assert info.profile.measured
     assert info.profile.runs[1].count > 0
     assert agent.description().revision > before
+
+
+async def test_a_measurement_holds_although_the_disk_does_not_take_it(tmp_path, caplog):
+    (tmp_path / "file").write_bytes(b"")
+    async with a_node(measure_s=0.02, kept=tmp_path / "file" / "profiles") as (agent, _):
+        await agent.load("quick")
+        (info,) = agent.description().variants
+    assert info.profile.measured
+    assert "the profile of quick is not kept: Not a directory" in caplog.text
 
 
 async def test_asks_that_wait_for_a_load_are_served_before_it_is_measured():
