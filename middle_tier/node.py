@@ -13,6 +13,7 @@ from itertools import count
 from secrets import randbits, token_hex
 
 from edge_agent import agent
+from edge_agent.agent import Agent
 from edge_agent.bundles.store import Store
 from edge_agent.bus import nats
 from edge_agent.bus.base import Bus
@@ -72,11 +73,13 @@ async def running(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         bus = await enter(_bus(config))
-        if config.agent is not None:
-            await enter(_own_node(config, bus, clock, store))
+        own = await enter(_own_node(config, bus, clock, store))
         router = _router(config, bus, clock)
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
         await enter(routers.running(router, below=below, drain_s=config.drain_s))
+        if own is not None:  # its first advert came before anybody listened
+            router.view.advert(own.capacity(), clock.now())
+            router.view.describe(own.description(), clock.now())
         routes = extra(router, gate) if extra is not None else ()
         url = await enter(
             serving(
@@ -105,12 +108,15 @@ async def _bus(config: SiteConfig) -> AsyncIterator[Bus]:
 @asynccontextmanager
 async def _own_node(
     config: SiteConfig, bus: Bus, clock: Clock, store: Store | None
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Agent | None]:
     own = config.agent
-    assert own is not None  # noqa: S101  # the caller has looked
+    if own is None:
+        yield None
+        return
     store = store or Store.open(own.bundles)
-    async with agent.running(own, bus, clock, store, profiles=Profiles(own.state_dir)):
-        yield
+    profiles = Profiles(own.state_dir / "profiles")
+    async with agent.running(own, bus, clock, store, profiles=profiles) as started:
+        yield started
 
 
 def _router(config: SiteConfig, bus: Bus, clock: Clock) -> Router:

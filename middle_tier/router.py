@@ -17,10 +17,12 @@ from middle_tier.routing.asks import Buffers, Outbox, Target
 from middle_tier.routing.doubts import Doubts
 from middle_tier.routing.ears import Ears
 from middle_tier.routing.means import Means, route_subject
+from middle_tier.routing.orders import Orders
 from middle_tier.routing.pursuit import Pursuit
 from middle_tier.routing.recent import Recent
-from middle_tier.scheduler.plan import choose, explain
-from middle_tier.scheduler.types import Demand, Plan, Policy
+from middle_tier.scheduler.plan import choose, choose_again, explain
+from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
+from middle_tier.scheduler.warmth import worth_loading
 from middle_tier.uplink import Parent
 from middle_tier.view import View
 from protocol.bundles import Task
@@ -47,12 +49,14 @@ class Router:
         self.parent = Parent(parent, lambda: bus.connected) if parent is not None else None
         self.alarms = Alarms(clock)
         self._seeds = count(seed)
+        self._out_bytes: dict[str, tuple[Task, int]] = {}
         self._doubts = Doubts(bus, clock, self.alarms, self._gone)
         self.outbox = Outbox(bus, prefix=f"{site}-{seed:x}", alive=self._doubts.dispel)
-        self._recent = Recent(self._choose)
+        self.orders = Orders(bus, clock)
+        self._recent = Recent(self._choose, self._choose_again)
         self._means = Means(
             site, view, clock, policy, self.outbox, self.alarms, self.parent,
-            self._planned, self._doubts.doubt, self._recent.forget,
+            self._planned, self._doubts.doubt, self._recent.forget, self._warm_up,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -98,17 +102,22 @@ class Router:
 
     def demand(self, query: Query) -> Demand:
         """`query` as far as choosing goes."""
-        rows = query.inputs[0].shape[0] if query.inputs else 1
-        task = self.view.tasks.get(query.want.task)
-        return Demand(
-            want=query.want,
-            budget_ms=query.want.latency_ms,
-            rows=rows,
-            in_bytes=sum(tensor.nbytes for tensor in query.inputs),
-            out_bytes=_out_bytes(task, rows) if task is not None else 0,
-            hops=query.hops,
-            tiers=query.tiers,
-        )
+        inputs, want = query.inputs, query.want
+        rows = inputs[0].shape[0] if inputs else 1
+        nbytes = 0
+        for tensor in inputs:
+            nbytes += tensor.nbytes
+        out_bytes = rows * self._row_bytes(want.task)
+        return Demand(want, want.latency_ms, rows, nbytes, out_bytes, query.hops, query.tiers)
+
+    def _row_bytes(self, name: str) -> int:
+        """Bytes of a task's outputs for one row, remembered while the task stays as it is."""
+        task = self.view.tasks.get(name)
+        known, nbytes = self._out_bytes.get(name, (None, 0))
+        if task is not known and task is not None:
+            nbytes = _row_bytes(task)
+            self._out_bytes[name] = task, nbytes
+        return nbytes
 
     def plan(self, demand: Demand) -> Plan:
         """The dry run: ranked candidates, and for everything else why not.
@@ -123,14 +132,27 @@ class Router:
         self.outbox.lost(route_subject(site), UnreachableError(f"no way to {site} now"))
 
     def _planned(self, demand: Demand) -> Plan:
-        within_ms = demand.budget_ms * self.policy.headroom
-        return self._recent.plan(demand, within_ms=within_ms, now=self.clock.now())
+        return self._recent.plan(demand, self.clock.now())
 
     def _choose(self, demand: Demand) -> Plan:
         if demand.want.task not in self.view.tasks:
             return NOTHING  # the parent may know it
         groups = self.view.groups(demand.want.task)
         return choose(demand, groups, self.policy, now=self.clock.now(), seed=next(self._seeds))
+
+    def _choose_again(self, demand: Demand, plan: Plan) -> Plan | None:
+        groups = self.view.groups(demand.want.task)
+        now, seed = self.clock.now(), next(self._seeds)
+        return choose_again(demand, groups, self.policy, plan, now=now, seed=seed)
+
+    def _warm_up(self, demand: Demand) -> Candidate | None:
+        if demand.want.task not in self.view.tasks:
+            return None
+        found = worth_loading(
+            demand, self.view.groups(demand.want.task), self.policy,
+            now=self.clock.now(), seed=next(self._seeds), refusers=self.orders.refusers(),
+        )  # fmt: skip
+        return found if found is not None and self.orders.load(found) else None
 
     def _gone(self, target: Target) -> None:
         log.warning("silent, and no sign of life: %s", target.subject)
@@ -151,6 +173,7 @@ async def running(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(router.alarms.ringing())
         await stack.enter_async_context(bus.subscribe(router.outbox.pattern, router.outbox.hear))
+        await stack.enter_async_context(bus.subscribe(router.orders.pattern, router.orders.hear))
         await stack.enter_async_context(ears.open(below=below))
         yield
         await _quiet(router, clock.now() + drain_s)
@@ -164,9 +187,9 @@ async def _quiet(router: Router, until: float) -> None:
         log.warning("stopped with %d queries under way", router.under_way)
 
 
-def _out_bytes(task: Task, rows: int) -> int:
-    """Bytes of the outputs: unknown dimensions other than the batch are taken as 1."""
-    return rows * sum(
+def _row_bytes(task: Task) -> int:
+    """Unknown dimensions other than the batch are taken as 1."""
+    return sum(
         ITEM_BYTES[axes.datatype] * prod(abs(size) for size in axes.shape[1:])
         for axes in task.outputs
     )

@@ -36,7 +36,7 @@ class Place:
 
 def summarise(view: View, place: Place, now: float) -> SiteCapacity:
     """Return what the nodes of a view can do, as its parent should see it."""
-    view.table.sums.settle()
+    view.table.settle()
     offers: dict[str, dict[Kind, Offer]] = {}
     counts: dict[str, int] = {}
     for pool in view.table.by_key.values():
@@ -65,7 +65,7 @@ def _offers(view: View, pool: Pool, now_ms: float) -> Iterator[Offer]:
         nodes = columns.nodes.item(row)
         if not nodes:
             continue
-        free_at_ms, own_ms = columns.load[row].tolist()
+        free_at_ms, own_ms = columns.load[:, row].tolist()
         info = pool.infos[(row - pool.first) % pool.size]
         yield Offer(
             info=_as_observed(info, columns.factor.item(row)),

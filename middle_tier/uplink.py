@@ -24,8 +24,9 @@ from protocol.types import QUANTILES, Latency
 
 log = logging.getLogger(__name__)
 
-WINDOW = 60
-"""Round trips remembered: the last minute at one a second."""
+WINDOW = 10
+"""Round trips remembered: ten seconds at one a second. The tail is about the worst of them: after a
+spell of slowness it keeps queries away that would be in time again."""
 
 
 class Parent:

@@ -11,6 +11,7 @@ from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.members import Member
 from middle_tier.scheduler.table import Table
 from middle_tier.scheduler.types import Candidate
+from middle_tier.sight.lessons import Lessons
 from middle_tier.sight.liveness import Health
 from middle_tier.sight.news import News
 from middle_tier.sight.offers import node_key, offer_key, offer_name, way
@@ -43,7 +44,8 @@ class View:
         self._sites: Roll[SiteCapacity] = Roll()
         self._tasks: dict[str, Task] = {}
         self._groups: dict[str, Groups] = {}
-        self._sampled: set[Seen[Capacity]] = set()
+        self.tasks: Mapping[str, Task] = MappingProxyType(self._tasks)
+        self._lessons = Lessons(self.table, self._news)
 
     def __repr__(self) -> str:
         nodes, sites = len(self._nodes.seen), len(self._sites.seen)
@@ -71,7 +73,7 @@ class View:
         self._place(seen, now)
         self._news.reported(member, advert.queue_ms, now)
         self._news.loaded(member, advert.loaded, now)
-        self._relink(seen)
+        self._lessons.relink(seen)
         return seen.description is None or seen.description.revision != advert.revision
 
     def describe(self, description: Description, now: float) -> None:
@@ -81,29 +83,27 @@ class View:
             return
         seen.description = description
         self._add_tasks(description.tasks)
-        self._place(seen, now)
-        member = seen.members[""]
-        self.table.learn(member, description.variants)
-        self._news.loaded(member, seen.advert.loaded, now)
-        self._relink(seen)
+        if not self._place(seen, now):
+            member = seen.members[""]
+            self.table.learn(member, description.variants)
+            self._news.loaded(member, seen.advert.loaded, now)
+        self._lessons.relink(seen)
 
-    def _place(self, seen: Seen[Capacity], now: float) -> None:
-        """See that a node stands in the pool that its description and state call for."""
+    def _place(self, seen: Seen[Capacity], now: float) -> bool:
+        """See that a node stands in the pool that its description and state call for.
+
+        Return whether it has come to another, with all that it says of itself.
+        """
         description, member = seen.description, seen.members[""]
         if description is None:
-            return
+            return False
         kit = self._news.kit(description.variants)
         key = node_key(seen.advert, state_of(seen, now), kit)
-        if member.pool is None or member.pool.key != key:
-            self.table.join(member, key, description.variants, now_ms=now * 1000.0)
-            self._news.loaded(member, seen.advert.loaded, now)
-
-    def _relink(self, seen: Seen[Capacity]) -> None:
-        member = seen.members[""]
-        link, mbps = seen.samples.believed(seen.advert.link, member.link), seen.advert.mbps
-        if link.ms != member.link.ms or mbps != member.mbps:
-            member.link, member.mbps = link, mbps
-            self.table.sums.relink(member)
+        if member.pool is not None and member.pool.key == key:
+            return False
+        self.table.join(member, key, description.variants, now_ms=now * 1000.0)
+        self._news.loaded(member, seen.advert.loaded, now)
+        return True
 
     # -- what sites say ------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class View:
         for _, seen, forget in self._nodes.overdue(now):
             if forget:
                 self.table.forget(seen.members[""])
-                self._sampled.discard(seen)
+                self._lessons.forget(seen)
             else:
                 self._place(seen, now)
         for _, site, forget in self._sites.overdue(now):
@@ -161,11 +161,13 @@ class View:
                     self.table.forget(member)
             else:
                 self._offer(site, now)
-        for seen in [seen for seen in self._sampled if seen.samples.expire(now)]:
-            if not seen.samples:
-                self._sampled.discard(seen)
-            self._relink(seen)
+        self._lessons.expire(now)
         self.table.reap(now * 1000.0)
+
+    def deaf(self, seconds: float) -> None:
+        """Nothing could be heard for so long, as this process stood still: nobody was silent."""
+        self._nodes.forgive(seconds)
+        self._sites.forgive(seconds)
 
     def lost(self, site: str, node: str, now: float) -> None:
         """Take it that nobody listens there: suspect at once, until it speaks again."""
@@ -189,21 +191,19 @@ class View:
 
     def observed(self, candidate: Candidate, answer: Answer, elapsed_ms: float, now: float) -> None:
         """Learn from an answer: queue, link, run time, what is loaded."""
-        member = self._member(candidate)
-        if member is None:
-            return
-        self._news.finished(member, candidate)
         if candidate.scope == "site":
+            self.abandoned(candidate, 0, now)
             return  # the site learns of its own nodes, and says so in its next summary
-        self._news.answered(member, answer, now)
-        seen = self._nodes.seen[candidate.site, candidate.node]
+        seen = self._nodes.seen.get((candidate.site, candidate.node))
+        if seen is None:
+            return
+        self._news.answered(seen.members[""], candidate, answer, now)
         seen.heard_s = now
         if seen.lost:
             seen.lost = False
             self._place(seen, now)
-        seen.samples.add(elapsed_ms - answer.held_ms - candidate.transfer_ms, now)
-        self._sampled.add(seen)
-        self._relink(seen)
+        link_ms = elapsed_ms - answer.held_ms - candidate.transfer_ms
+        self._lessons.add(seen, answer, link_ms, now)
 
     def refused(self, candidate: Candidate, refusal: Refusal, now: float) -> None:
         """Learn from a refusal: how long the queue is, and what not to ask again for a while."""
@@ -248,10 +248,6 @@ class View:
         )
 
     # -- what is known -------------------------------------------------------------------------
-
-    @property
-    def tasks(self) -> Mapping[str, Task]:
-        return MappingProxyType(self._tasks)
 
     def groups(self, task: str) -> Groups:
         """Return a task's groups, for the planner; raise `UnknownError` when there are none."""

@@ -1,7 +1,6 @@
 """Pure. Who is left to ask for one query: the scheduler's plans, less those who said no."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from middle_tier.routing.refusals import NODE_WIDE, Findings
 from middle_tier.scheduler.types import Candidate, Demand, Plan
@@ -18,13 +17,18 @@ class Choices:
         self._demand = demand
         self._again = False
         """The first plan is made of the demand as it came."""
-        self._tried: set[tuple[str, str]] = set()
-        self._refused: set[tuple[str, str, str]] = set()
+        self._tried: frozenset[tuple[str, str]] = frozenset()
+        self._refused: frozenset[tuple[str, str, str]] = frozenset()
         self.found = Findings()
 
     @property
     def rows(self) -> int:
         return self._demand.rows
+
+    @property
+    def demand(self) -> Demand:
+        """As it came: the whole objective, nobody ruled out."""
+        return self._demand
 
     @property
     def nbytes(self) -> int:
@@ -35,14 +39,14 @@ class Choices:
         """Those that make the budget, the best first; else, by policy, those that would be late."""
         demand = self._demand
         if self._again:
-            demand = replace(demand, budget_ms=budget_ms, tried=frozenset(self._tried))
+            demand = demand._replace(budget_ms=budget_ms, tried=self._tried)
         self._again = True
         plan = self._plan(demand)
         found = self._left(plan)
         if self._refused and not any(found) and (plan.ranked or plan.fallback):
             # A plan draws a few nodes of a class; it drew only refusers: draw among the others.
             refusers = {(site, node) for _, site, node in self._refused}
-            plan = self._plan(replace(demand, tried=demand.tried | refusers))
+            plan = self._plan(demand._replace(tried=demand.tried | refusers))
             found = plan.ranked, plan.fallback
         if not plan.ranked:
             self.found.plan(plan)
@@ -50,7 +54,7 @@ class Choices:
 
     def rule_out(self, candidate: Candidate) -> None:
         """Its node is not to be asked again."""
-        self._tried.add((candidate.site, candidate.node))
+        self._tried |= {(candidate.site, candidate.node)}
 
     def refused(self, candidate: Candidate | None, refusal: Refusal) -> None:
         """Remember a refusal: it rules out the node, or only this variant there."""
@@ -60,7 +64,7 @@ class Choices:
         if candidate.scope == "site" or refusal.reason in NODE_WIDE:
             self.rule_out(candidate)
         else:
-            self._refused.add((candidate.variant, candidate.site, candidate.node))
+            self._refused |= {(candidate.variant, candidate.site, candidate.node)}
 
     def _left(self, plan: Plan) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
         if not self._refused:

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 """How often silence is noticed: much less than an advert's period."""
 
+STANDSTILL_S = 1.0
+"""A tick later than this means that this process was stopped, or its machine far too busy."""
+
 
 class Ears:
     """Hands what arrives to the view; asks a node that has changed to describe itself."""
@@ -83,5 +86,10 @@ class Ears:
 
     async def _tick(self) -> None:
         while True:
+            due = self._clock.now() + TICK_S
             await self._clock.sleep(TICK_S)
-            self._view.tick(self._clock.now())
+            now = self._clock.now()
+            if now - due > STANDSTILL_S:
+                log.warning("stood still for %.1f s", now - due)
+                self._view.deaf(now - due)
+            self._view.tick(now)

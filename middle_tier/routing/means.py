@@ -9,7 +9,7 @@ from edge_agent.clock import Clock
 from middle_tier.routing.alarms import Alarms
 from middle_tier.routing.allowance import Allowance
 from middle_tier.routing.asks import Outbox, Sent
-from middle_tier.scheduler.types import Demand, Plan, Policy
+from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
 from middle_tier.uplink import Parent
 from middle_tier.view import View
 from protocol.subjects import AskSubject, RouteSubject
@@ -31,6 +31,8 @@ class Means:
     """Find out whether the node that owes this is still there."""
     surprised: Callable[[], None]
     """Something went otherwise than planned: plans made lately are worth nothing."""
+    warm_up: Callable[[Demand], Candidate | None]
+    """Nothing here meets this: have loaded, and return, what would if it were warm."""
     allowance: Allowance = field(default_factory=Allowance)
     counts: Counter[str] = field(default_factory=Counter)
     """answered, refused (by nodes), given_up, late, and failures by their reason."""

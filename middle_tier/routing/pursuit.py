@@ -139,9 +139,12 @@ class Pursuit:
             self._fail(too_late(self._query))
             return
         if self._tries < self._means.policy.tries:
-            if left_ms > 0 and self._ask_someone(left_ms, until_ms):
+            # An objective that passes before anybody was asked is one that nobody meets.
+            fresh = self._tries == 0 and not self._failed
+            if (left_ms > 0 or fresh) and self._ask_someone(left_ms, until_ms):
                 return
-            if (self._failed or left_ms <= 0) and self._ask_someone(until_ms, until_ms):
+            lost = self._failed or (left_ms <= 0 and not fresh)
+            if lost and self._ask_someone(until_ms, until_ms):
                 return
         if self._out:
             self._wait_until(self._deadline_at)
@@ -151,8 +154,12 @@ class Pursuit:
     def _ask_someone(self, budget_ms: float, until_ms: float) -> bool:
         """Ask the best candidate here, else the parent, else who would be late (by policy)."""
         ranked, late = self._choices.ranked(budget_ms)
-        if not ranked and self._ask_parent(budget_ms, until_ms):
-            return True
+        if not ranked:
+            gone_up = self._ask_parent(budget_ms, until_ms)
+            if gone_up or not late or late[0].warm:  # else the ask itself makes it load
+                self._choices.found.loading = self._means.warm_up(self._choices.demand)
+            if gone_up:
+                return True
         ranked = ranked or late
         if not ranked:
             return False

@@ -1,8 +1,9 @@
 """Pure. Errors as refusals on the wire, refusals as errors for callers, and why nothing serves."""
 
 from dataclasses import dataclass, field
+from math import ceil
 
-from middle_tier.scheduler.types import Plan
+from middle_tier.scheduler.types import Candidate, Plan
 from protocol.errors import (
     BadRequestError,
     DeadlineError,
@@ -71,6 +72,8 @@ class Findings:
     rejected: dict[str, int] = field(default_factory=dict)
     fastest_ms: float | None = None
     best_accuracy: float | None = None
+    loading: Candidate | None = None
+    """It would have met the want, and is being loaded."""
 
     def plan(self, plan: Plan) -> None:
         """Nothing was ranked: keep why, from the last plan that says it."""
@@ -98,13 +101,19 @@ def nothing_meets(want: Want, found: Findings) -> NoCandidateError:
     """The 503 that says what could be had instead."""
     could = []
     if found.fastest_ms is not None:
-        could.append(f"the fastest at that accuracy takes about {found.fastest_ms:.3g} ms")
+        figure = format(found.fastest_ms, ".3g" if found.fastest_ms < 100 else ".0f")  # noqa: PLR2004
+        could.append(f"the fastest at that accuracy takes about {figure} ms")
     if found.best_accuracy is not None:
         could.append(f"the best accuracy in that time is {found.best_accuracy:.4g}")
+    retry_after_s = 1.0
+    if found.loading is not None:
+        retry_after_s = max(1.0, ceil(found.loading.cold_ms / 1000.0))
+        could.append(f"{found.loading.variant} is being loaded: retry in {retry_after_s:.0f} s")
     return NoCandidateError(
         f"nothing can meet this want for {want.task} now",
         "; ".join(could) or "no live node serves it: see GET /v1/nodes",
         rejected=found.rejected,
         fastest_ms=found.fastest_ms,
         best_accuracy=found.best_accuracy,
+        retry_after_s=retry_after_s,
     )

@@ -24,8 +24,10 @@ class Columns:
         self.used = 0
         self.accuracy = np.zeros(0)
         self.usd_per_busy_ms = np.zeros(0)
-        self.load: Floats = np.zeros((0, 2))
-        """Smallest `free_at_ms` and smallest `own_ms` among the members: infinite where none is."""
+        self.load: Floats = np.zeros((2, 0))
+        """Smallest `free_at_ms`, and smallest `own_ms`, among the members: infinite where none is.
+        (The one that has two rows, each with an entry a group: they are taken and compared whole.)
+        """
         self.cold_ms = np.zeros(0)
         self.load_ms = np.zeros(0)
         self.factor = np.ones(0)
@@ -57,9 +59,9 @@ class Columns:
 
     def _grow(self, capacity: int) -> None:
         for name, column in vars(self).items():
-            if isinstance(column, np.ndarray):
+            if isinstance(column, np.ndarray) and column is not self.load:
                 setattr(self, name, grown(column, capacity))
-        self.load[self.used :] = np.inf
+        self.load = widened(self.load, capacity)
 
     def set_profile(self, row: int, profile: Profile) -> None:
         """Write a profile into one row."""
@@ -78,6 +80,13 @@ def grown(column: Column, capacity: int) -> Column:
     wider = np.zeros((capacity, *column.shape[1:]), column.dtype)
     wider[: len(column)] = column
     return wider  # type: ignore[return-value]  # of the same type, which numpy's stubs cannot say
+
+
+def widened(load: Floats, capacity: int) -> Floats:
+    """Return a copy of two rows with `capacity` entries each, the new ones infinite."""
+    wider = np.full((2, capacity), np.inf)
+    wider[:, : load.shape[1]] = load
+    return wider
 
 
 def marginal_ms(profile: Profile) -> float:

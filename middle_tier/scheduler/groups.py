@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from middle_tier.scheduler.cost import usd_per_byte
 from middle_tier.scheduler.filters import ACCURATE, STANDING, Facts
+from middle_tier.scheduler.pick import Group
 from middle_tier.scheduler.runs import at_percentile, run_ms
 from middle_tier.scheduler.table import Table
 from middle_tier.scheduler.types import Demand, Policy
@@ -23,7 +24,7 @@ LENSES = 128
 """Kinds of want remembered by a task; the oldest is dropped first."""
 
 TIMINGS = 64
-"""Run-time columns (by rows and percentile) remembered by a lens."""
+"""Run-time columns (by rows and percentile), and accuracies, remembered by a lens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Timing:
 
     run_ms: Floats
     busy_usd: Floats
+    opened: dict[int, Group] = field(default_factory=dict)
+    """Groups by their place in the lens: those that were picked from."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,8 @@ class Lens:
     out: tuple[tuple[str, Rows], ...]
     """Reason -> rows."""
     timings: dict[tuple[int, float], Timing] = field(default_factory=dict)
+    accurate: dict[float, int] = field(default_factory=dict)
+    """How many of the first rows are at least so accurate."""
     live: int = -1
     live_sum: Rows = field(default_factory=lambda: np.zeros(1, np.intp))
     """How many of the first n rows have a node, by n."""
@@ -71,7 +76,7 @@ class Groups:
 
     def lens(self, demand: Demand, policy: Policy) -> Lens:
         """Return what is left of the groups for wants of this kind."""
-        self.table.sums.settle()
+        self.table.settle()
         if self.table.shape[self.task] != self._shape or policy is not self._policy:
             self._reset(policy)
         want = demand.want
@@ -170,5 +175,12 @@ class Groups:
 
 def accurate(lens: Lens, demand: Demand, policy: Policy) -> int:
     """Return how many of a lens' rows are accurate enough: those are the first ones."""
-    out = ACCURATE.out(demand, policy, lens.facts)
-    return len(lens.rows) - (0 if out is None else int(np.count_nonzero(out)))
+    least = demand.want.min_accuracy
+    size = lens.accurate.get(least)
+    if size is None:
+        if len(lens.accurate) >= TIMINGS:
+            lens.accurate.clear()
+        out = ACCURATE.out(demand, policy, lens.facts)
+        size = len(lens.rows) - (0 if out is None else int(np.count_nonzero(out)))
+        lens.accurate[least] = size
+    return size

@@ -1,11 +1,13 @@
 """Who stands in a group: members (a node, or a line of a site's offer), and pools of alike ones."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.admission import run_ms
 from protocol.adverts import VariantInfo
 from protocol.bundles import estimate
 from protocol.types import Latency, Tier
@@ -16,6 +18,9 @@ STATES: tuple[State, ...] = ("ready", "draining", "leaving", "suspect", "gone")
 TIERS: tuple[Tier, ...] = ("edge", "middle", "cloud")
 NO_ROWS: Ints = np.empty(0, np.intp)
 NO_LINK = estimate(0.0)
+
+REMEMBERED = 1024
+"""Typical runs that a pool remembers; when there are more, all are forgotten."""
 
 
 def _no_rows() -> Ints:
@@ -99,11 +104,24 @@ class Pool:
     """Its cold rows that have a member."""
     loaders: dict[int, list[Member]] = field(default_factory=dict)
     """Cold row -> members that are loading the variant now."""
+    known: Sequence[VariantInfo] = ()
+    """What `infos` has come from whole: whoever brings the same object brings no news."""
     empty_since_ms: float | None = None
+    typical: dict[tuple[int, int], float] = field(default_factory=dict)
+    """Median run of (place in `infos`, rows) by the profile, remembered."""
 
     @property
     def size(self) -> int:
         return len(self.infos)
+
+    def typical_ms(self, at: int, rows: int) -> float:
+        """Return the median run of so many rows together, by the profile."""
+        ms = self.typical.get((at, rows))
+        if ms is None:
+            if len(self.typical) >= REMEMBERED:
+                self.typical.clear()
+            ms = self.typical[at, rows] = run_ms(self.infos[at].profile, rows, 50.0)
+        return ms
 
     def both(self, variant: str) -> list[int]:
         """Return a variant's warm row and its cold one."""

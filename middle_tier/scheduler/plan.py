@@ -19,17 +19,20 @@ from middle_tier.scheduler.ranking import (
     AHEAD,
     Rows,
     Scored,
+    as_candidate,
     best_accuracy,
+    cheapest,
     count_out,
     fallbacks,
     fastest_ms,
     look_at,
+    merit,
     rank,
     score,
     with_second,
 )
 from middle_tier.scheduler.runs import run_ms
-from middle_tier.scheduler.types import Demand, Plan, Policy, Rejected
+from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy, Rejected
 
 
 def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: int) -> Plan:
@@ -44,7 +47,31 @@ def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: 
         return Plan(
             (), counts, (), fallback, fastest_ms(scored), best_accuracy(groups, look, scored)
         )
-    return Plan(ranked if len(ranked) == AHEAD else with_second(look, scored, ranked, lost), counts)
+    both = ranked if len(ranked) == AHEAD else with_second(look, scored, ranked, lost)
+    return Plan(both, counts, cheapest=cheapest(look, scored, ranked[0].cost_usd))
+
+
+def choose_again(
+    demand: Demand, groups: Groups, policy: Policy, plan: Plan, *, now: float, seed: int
+) -> Plan | None:
+    """Return a plan for a demand like that of `plan`, which was made a moment ago.
+
+    Only the members are picked anew, among the groups that were the cheapest then: queues are as
+    they are now. None when none of them is in time any more: then it takes a new plan.
+    """
+    look = look_at(demand, groups, policy, now=now, seed=seed)
+    best: Candidate | None = None
+    for row, run in plan.cheapest:
+        group = opened(look.table, row, run)
+        found = best_of(look, group)
+        if found is None or found.finish_ms > look.latest_ms:
+            continue
+        candidate = as_candidate(look, group, found, plan.ranked[0].cost_usd)
+        if best is None or merit(candidate) < merit(best):
+            best = candidate
+    if best is None:
+        return None
+    return Plan((best, *plan.ranked[1:]), plan.counts, cheapest=plan.cheapest)
 
 
 def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: int) -> Plan:
@@ -95,7 +122,7 @@ class _Describing:
         at = np.array([row])
         group = opened(look.table, row, float(run_ms(columns, at, look.batch, look.percentile)[0]))
         best = best_of(look, group)
-        median = float(run_ms(columns, at, look.batch, 50.0)[0]) * group.factor
+        median = float(run_ms(columns, at, look.batch, 50.0)[0]) * columns.factor.item(row)
         key = group.pool.key
         bytes_usd = look.nbytes * float(self._price[TIERS.index(key.tier)])
         return Rejected(

@@ -23,6 +23,9 @@ One that needs a third makes a new plan, with what has become known."""
 LATE_AHEAD = 8
 """Groups whose members are looked at for a fallback."""
 
+ALIKE = 4
+"""Equally cheap groups among whose members a pick can be made again, without a new plan."""
+
 _NO_MS = np.zeros(1)
 
 
@@ -74,12 +77,12 @@ def _bound_ms(groups: Groups, lens: Lens, timing: Timing, size: int, look: Look)
     """Return each group's earliest finish, from what its row sums up of its members."""
     table = look.table
     columns, rows = table.columns, lens.rows[:size]
-    load = columns.load.take(rows, axis=0)
+    load = columns.load
     way = groups.pool_link_ms(look.percentile) + look.nbytes * table.sums.pool_way[:, -1]
     return finish_ms(
         link=way.take(lens.pool[:size]),  # with the transfer, which also is the pool's
         transfer=_NO_MS,
-        queue=np.maximum(load[:, 0] - look.now_ms, load[:, 1]),
+        queue=np.maximum(load[0].take(rows) - look.now_ms, load[1].take(rows)),
         cold=columns.cold_ms.take(rows),
         run=timing.run_ms[:size] * columns.least_factor.take(rows),
     )
@@ -114,9 +117,9 @@ def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> tuple[C
             lost[place] = candidate
             continue
         found.append(candidate)
-        if best is None or _merit(candidate) < _merit(best):
+        if best is None or merit(candidate) < merit(best):
             best = candidate
-    found.sort(key=_merit)
+    found.sort(key=merit)
     return tuple(found[:most])
 
 
@@ -124,7 +127,7 @@ def _may_beat(scored: Scored, place: int, cost: float, best: Candidate) -> bool:
     return cost <= best.cost_usd and scored.finish_ms.item(place) < best.finish_ms
 
 
-def _merit(candidate: Candidate) -> tuple[float, float, float, str, str]:
+def merit(candidate: Candidate) -> tuple[float, float, float, str, str]:
     return (
         candidate.cost_usd,
         candidate.finish_ms,
@@ -136,14 +139,23 @@ def _merit(candidate: Candidate) -> tuple[float, float, float, str, str]:
 
 def _candidate(look: Look, scored: Scored, place: int, cost: float) -> Candidate | str:
     """Return the group's best member as a candidate, or the reason that there is none."""
-    row = scored.lens.rows.item(place)
-    group = opened(look.table, row, scored.timing.run_ms.item(place))
+    group = _opened(look, scored, place)
     best = best_of(look, group)
     if best is None:
         return filters.TRIED if look.tried else filters.BARRED
     if best.finish_ms > look.latest_ms:
         return filters.TOO_SLOW
     return as_candidate(look, group, best, cost)
+
+
+def _opened(look: Look, scored: Scored, place: int) -> Group:
+    """Return the group at a place; opened once, as it stays the same while the lens does."""
+    timing = scored.timing
+    group = timing.opened.get(place)
+    if group is None:
+        row = scored.lens.rows.item(place)
+        group = timing.opened[place] = opened(look.table, row, timing.run_ms.item(place))
+    return group
 
 
 def as_candidate(look: Look, group: Group, best: Predicted, cost: float) -> Candidate:
@@ -183,6 +195,21 @@ def with_second(
     return (first, second) if isinstance(second, Candidate) else ranked
 
 
+def cheapest(look: Look, scored: Scored, cost: float) -> tuple[tuple[int, float], ...]:
+    """Return the groups that fit and cost no more than this; none where they are too many.
+
+    Nor where one of them is cold: a load changes everything.
+    """
+    at_most = (scored.cost_usd <= cost).nonzero()[0]
+    if len(at_most) > ALIKE:
+        return ()
+    places = scored.fits.take(at_most).tolist()
+    if not all(_opened(look, scored, place).warm for place in places):
+        return ()
+    rows, run_ms = scored.lens.rows, scored.timing.run_ms
+    return tuple((rows.item(place), run_ms.item(place)) for place in places)
+
+
 def count_out(scored: Scored, ranked: int, lost: dict[int, str]) -> dict[str, int]:
     """Count every group with a node that is not ranked under the reason that it met first."""
     lens, fits, dear = scored.lens, len(scored.fits), len(scored.dear)
@@ -219,7 +246,7 @@ def fallbacks(look: Look, demand: Demand, scored: Scored, policy: Policy) -> tup
             candidate := _candidate(at_last, scored, int(places[at]), float(cost[at])), Candidate
         )
     ]
-    found.sort(key=lambda candidate: (candidate.finish_ms, _merit(candidate)))
+    found.sort(key=lambda candidate: (candidate.finish_ms, merit(candidate)))
     return tuple(found[:AHEAD])
 
 

@@ -34,12 +34,19 @@ def at_percentile(quantiles_ms: Floats, percentile: float) -> Floats:
 def run_ms(columns: Columns, rows: Rows, batch: int, percentile: float) -> Floats:
     """Run time of `batch` together in each of `rows`, uncorrected, at `percentile`."""
     sizes = columns.batch_rows[rows]
-    times = at_percentile(columns.batch_ms[rows], percentile)
+    quantiles = columns.batch_ms[rows]
+    times = at_percentile(quantiles, percentile)
     each = np.arange(len(rows))
     last = np.isfinite(sizes).sum(axis=1) - 1
     largest = sizes[each, last]
     whole, rest = np.divmod(float(batch), largest)
     fits = np.minimum((sizes < rest[:, None]).sum(axis=1), last)
-    partial = np.where(rest > 0, times[each, fits], 0.0)
-    total: Floats = whole * times[each, last] + partial
+    if not whole.any():
+        alone: Floats = times[each, fits]
+        return alone
+    several, typical = whole > 0, at_percentile(quantiles, 50.0)
+    remainder = np.where(several, typical[each, fits], times[each, fits])
+    partial = np.where(rest > 0, remainder, 0.0)
+    others = np.maximum(whole - 1.0, 0.0) * typical[each, last]
+    total: Floats = np.where(several, times[each, last], 0.0) + others + partial
     return total

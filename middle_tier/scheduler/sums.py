@@ -6,13 +6,13 @@ A sum is a bound: no (scanned) member is better than it says. Who is in which ro
 import numpy as np
 
 from edge_agent.admission import transfer_ms
-from middle_tier.scheduler.columns import SCAN, Columns, Floats, grown
-from middle_tier.scheduler.members import Member, Pool
+from middle_tier.scheduler.columns import SCAN, Columns, Floats, grown, widened
+from middle_tier.scheduler.members import Ints, Member, Pool
 from protocol.types import QUANTILES
 
 WAY = len(QUANTILES) + 1
 
-DIRTY_LIMIT = 8
+DIRTY_LIMIT = 32
 """Changes of load that may wait for the next decision."""
 
 
@@ -28,11 +28,12 @@ class Sums:
         self.pool_way: Floats = np.zeros((0, WAY))
         """Of those the best link at each of `QUANTILES`, and the fewest ms per byte."""
         self._columns = columns
-        self._load: Floats = np.full((1, 2), np.inf)
+        self._load: Floats = np.full((2, 1), np.inf)
         """`free_at_ms` and `own_ms` by slot; slot 0 is nobody."""
         self._way: Floats = np.full((1, WAY), np.inf)
         self._free_slots: list[int] = []
         self._dirty: set[Member] = set()
+        self._relinked: set[Member] = set()
 
     def __repr__(self) -> str:
         count = len(self.members) - 1 - len(self._free_slots)
@@ -48,17 +49,18 @@ class Sums:
             return
         member.slot = len(self.members)
         self.members.append(member)
-        size = len(self._load)
+        size = len(self._way)
         if member.slot >= size:
-            self._load = grown(self._load, 2 * size + 16)
+            self._load = widened(self._load, 2 * size + 16)
             self._way = grown(self._way, 2 * size + 16)
-            self._load[size:] = self._way[size:] = np.inf
+            self._way[size:] = np.inf
 
     def leave(self, member: Member) -> None:
         """Take a member's slot away."""
         if member.slot:
             self._dirty.discard(member)
-            self._load[member.slot] = self._way[member.slot] = np.inf
+            self._relinked.discard(member)
+            self._load[:, member.slot] = self._way[member.slot] = np.inf
             self.members[member.slot] = None
             self._free_slots.append(member.slot)
             member.slot = 0
@@ -74,7 +76,10 @@ class Sums:
     def rescan(self, row: int, crowd: list[Member], changed: Member) -> None:
         """Note who is in the crowd of a warm row, after one came or went."""
         _rescan(self._columns.scan[row], crowd, changed)
-        self._columns.load[row] = self._load[self._columns.scan[row]].min(axis=0)
+
+    def sum_load(self, row: int) -> None:
+        """Take the queues of a row's members into it, after one has gone."""
+        self._columns.load[:, row] = self._least(self._columns.scan[row])
 
     def rescan_pool(self, pool: Pool, changed: Member) -> None:
         """Note who is in a pool, after one came or went."""
@@ -90,53 +95,88 @@ class Sums:
             self.settle()
 
     def settle(self) -> None:
-        """Bring the rows of members that have changed up to date."""
-        for member in self._dirty:
-            self._settle(member)
-        self._dirty.clear()
+        """Bring the rows of members that have changed up to date: all at once, as they are few."""
+        if self._relinked:
+            self._settle_links()
+        if self._dirty:
+            placed = [member for member in self._dirty if self._note_load(member)]
+            self._dirty.clear()
+            if placed:
+                self._sum_loads(placed)
 
-    def _settle(self, member: Member) -> None:
-        load, columns, pool = self._load, self._columns, member.pool
-        load[member.slot] = (member.free_at_ms, member.own_ms)
-        if pool is None:
-            return
-        rows = member.rows
-        if len(pool.members) > SCAN:
-            place = member.slot % SCAN
-            self.pool_scan[pool.number, place] = member.slot
-            columns.scan[rows[columns.nodes[rows] > SCAN], place] = member.slot
+    def _note_load(self, member: Member) -> bool:
+        """Take a member's own figures; return whether it stands in a pool."""
+        load, pool = self._load, member.pool
+        load[0, member.slot], load[1, member.slot] = member.free_at_ms, member.own_ms
+        if pool is not None and len(pool.members) > SCAN:
+            self._sample(member, pool)
+        return pool is not None
+
+    def _sum_loads(self, placed: list[Member]) -> None:
+        load, scan = self._columns.load, self._columns.scan
+        rows = placed[0].rows
+        if len(placed) > 1:
+            rows = np.concatenate([member.rows for member in placed])
         if len(rows):
-            columns.load[rows] = load[columns.scan[rows]].min(axis=1)
-        if len(pool.cold):
-            columns.load[pool.cold] = load[self.pool_scan[pool.number]].min(axis=0)
+            load[:, rows] = self._least(scan.take(rows, 0))
+        for pool in {member.pool for member in placed}:
+            if pool is not None and len(pool.cold):
+                load[:, pool.cold] = self._least(self.pool_scan[pool.number])[:, None]
+
+    def _sample(self, member: Member, pool: Pool) -> None:
+        """Take a member that was heard of into the samples of large crowds."""
+        place, rows, columns = member.slot % SCAN, member.rows, self._columns
+        self.pool_scan[pool.number, place] = member.slot
+        columns.scan[rows[columns.nodes[rows] > SCAN], place] = member.slot
+
+    def _least(self, slots: Ints) -> Floats:
+        """Return the smallest of both figures among the members in the last axis of `slots`."""
+        least: Floats = np.minimum.reduce(self._load.take(slots, axis=1), axis=-1)
+        return least
 
     def relink(self, member: Member) -> None:
-        """Take a member's changed link into its pool's."""
+        """Say that a member's link has changed."""
         member.link_at.clear()
-        pool = member.pool
-        if pool is not None:
-            self._way[member.slot] = (*member.link.ms, transfer_ms(1, member.mbps))
-            self.pool_way[pool.number] = self._way[self.pool_scan[pool.number]].min(axis=0)
-            self.links += 1
+        if member.slot:
+            self._relinked.add(member)
+
+    def _settle_links(self) -> None:
+        pools = set()
+        for member in self._relinked:
+            if member.pool is not None:
+                pools.add(member.pool.number)
+                self._way[member.slot] = (*member.link.ms, transfer_ms(1, member.mbps))
+        self._relinked.clear()
+        for number in pools:
+            self.pool_way[number] = np.minimum.reduce(self._way.take(self.pool_scan[number], 0))
+        self.links += 1
 
     def set_factor(self, member: Member, variant: str, factor: float) -> None:
         """Correct one member's run times of one variant."""
         member.factors[variant] = factor
         pool = member.pool
         if pool is not None and variant in pool.index:
-            self._sum_factors(pool, variant)
+            self.sum_factors(pool, variant)
 
     def set_class_factor(self, pool: Pool, variant: str, factor: float) -> None:
         """Correct a variant's run times for those of a pool that have no factor of their own."""
-        self._columns.factor[pool.both(variant)] = factor
-        self._sum_factors(pool, variant)
+        self.note_class_factor(pool, variant, factor)
+        self.sum_factors(pool, variant)
 
-    def _sum_factors(self, pool: Pool, variant: str) -> None:
-        rows = pool.both(variant)
-        least = self._columns.factor.item(rows[0])
-        if len(pool.members) <= SCAN:
-            least = min(other.factors.get(variant, least) for other in pool.members)
-        self._columns.least_factor[rows] = least
+    def note_class_factor(self, pool: Pool, variant: str, factor: float) -> None:
+        """The same, without summing up: more is to come, and then `sum_factors`."""
+        column, warm = self._columns.factor, pool.first + pool.index[variant]
+        column[warm] = column[warm + pool.size] = factor
+
+    def sum_factors(self, pool: Pool, variant: str) -> None:
+        """Take what is known of a variant's runs in a pool into its rows."""
+        columns, warm, members = self._columns, pool.first + pool.index[variant], pool.members
+        least: float = columns.factor.item(warm)
+        if len(members) == 1:
+            least = members[0].factors.get(variant, least)
+        elif len(members) <= SCAN:
+            least = min([other.factors.get(variant, least) for other in members])
+        columns.least_factor[warm] = columns.least_factor[warm + pool.size] = least
 
 
 def _rescan(

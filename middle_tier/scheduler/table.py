@@ -4,11 +4,11 @@ It decides nothing and reads no message: the view says what happened, the planne
 The cost of a change is proportional to what it changes: never to the number of nodes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from middle_tier.scheduler.columns import Columns
+from middle_tier.scheduler.columns import SCAN, Columns
 from middle_tier.scheduler.members import NO_ROWS, STATES, TIERS, Member, Pool, PoolKey
 from middle_tier.scheduler.sums import Sums
 from protocol.adverts import VariantInfo
@@ -32,11 +32,18 @@ class Table:
         """Task -> how often its rows, or what stands in their static columns, have changed."""
         self.live = 0
         """How often a row has gained its first or lost its last member."""
+        self.late: Callable[[], None] = _nothing
+        """Called before the table is read: has what was learnt and not yet said put in."""
         self._codes: dict[str, int] = {}
         self._free_blocks: dict[int, list[tuple[int, int]]] = {}
 
     def __repr__(self) -> str:
         return f"<Table {len(self.by_key)} pools | {self.columns.used} rows | {self.sums!r}>"
+
+    def settle(self) -> None:
+        """See that the rows say what is known; to be called before they are read."""
+        self.late()
+        self.sums.settle()
 
     def code(self, name: str) -> int:
         """Return the number that stands for a variant, an architecture or a site."""
@@ -61,8 +68,11 @@ class Table:
         member.pool, member.place = pool, len(pool.members)
         pool.members.append(member)
         pool.empty_since_ms = None
-        for at, info in enumerate(infos):
-            self._learn(pool, at, member, info)
+        if infos is not pool.known:
+            for at, info in enumerate(infos):
+                self._learn(pool, at, member, info)
+            if all(info is known for info, known in zip(infos, pool.infos, strict=True)):
+                pool.known = infos
         block = slice(pool.first, pool.first + 2 * pool.size)
         np.minimum(
             self.columns.least_factor[block],
@@ -88,7 +98,7 @@ class Table:
         member.pool = None
         for at, owner in enumerate(pool.owners):
             if owner is member:
-                pool.owners[at] = None
+                pool.owners[at], pool.known = None, ()
         self._count(np.arange(pool.first + pool.size, pool.first + 2 * pool.size), -member.count)
         self.sums.rescan_pool(pool, member)
         self._list_cold(pool)
@@ -139,7 +149,7 @@ class Table:
         self.by_key[key] = pool
         columns = self.columns
         block = slice(first, first + 2 * size)
-        columns.load[block] = np.inf
+        columns.load[:, block] = np.inf
         columns.scan[block] = 0
         columns.nodes[block] = 0
         columns.factor[block] = columns.least_factor[block] = 1.0
@@ -165,6 +175,8 @@ class Table:
 
     def _set_info(self, pool: Pool, at: int, info: VariantInfo) -> None:
         pool.infos[at] = info
+        pool.typical.clear()
+        pool.known = ()
         warm, cold = pool.first + at, pool.first + pool.size + at
         columns = self.columns
         for row in (warm, cold):
@@ -199,23 +211,28 @@ class Table:
             return
         rows = {pool.first + at for name in warm if (at := pool.index.get(name)) is not None}
         if rows != member.warm.keys():
+            live = self.live
             for row in member.warm.keys() - rows:
                 self._cool(member, row, pool)
-            for row in rows - member.warm.keys():
-                self._warm(member, row, pool)
+            self._warm(member, rows - member.warm.keys(), pool)
             member.rows = np.fromiter(member.warm, np.intp, len(member.warm)) if rows else NO_ROWS
-            self._list_cold(pool)
+            if self.live != live:
+                self._list_cold(pool)
             self.sums.touch(member)
         if loading or member.loading:
             self._set_loading(member, loading, pool)
 
-    def _warm(self, member: Member, row: int, pool: Pool) -> None:
-        crowd = self.crowds.setdefault(row, [])
-        member.warm[row] = len(crowd)
-        crowd.append(member)
-        self._count(np.array([row]), member.count)
-        self._count(np.array([row + pool.size]), -member.count)
-        self.sums.rescan(row, crowd, member)
+    def _warm(self, member: Member, rows: set[int], pool: Pool) -> None:
+        for row in rows:
+            crowd = self.crowds.setdefault(row, [])
+            member.warm[row] = len(crowd)
+            crowd.append(member)
+            if len(crowd) <= SCAN:  # of more a sample is kept, which settling renews
+                self.sums.rescan(row, crowd, member)
+        if rows:
+            warm = np.fromiter(rows, np.intp, len(rows))
+            self._count(warm, member.count)
+            self._count(warm + pool.size, -member.count)
 
     def _cool(self, member: Member, row: int, pool: Pool) -> None:
         crowd = self.crowds[row]
@@ -227,6 +244,7 @@ class Table:
         self._count(np.array([row]), -member.count)
         self._count(np.array([row + pool.size]), member.count)
         self.sums.rescan(row, crowd, member)
+        self.sums.sum_load(row)
 
     def _set_loading(self, member: Member, loading: dict[str, float], pool: Pool) -> None:
         for name in member.loading.keys() | loading.keys():
@@ -244,16 +262,20 @@ class Table:
 
     def _count(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.intp]], change: int) -> None:
         nodes = self.columns.nodes
-        before = nodes[rows]
-        nodes[rows] = before + change
-        if not before.all() or not nodes[rows].all():
+        before = nodes.take(rows)
+        after = before + change
+        nodes[rows] = after
+        if np.count_nonzero(before) < len(rows) or np.count_nonzero(after) < len(rows):
             self.live += 1
 
     def _list_cold(self, pool: Pool) -> None:
         first = pool.first + pool.size
         held = self.columns.nodes[first : first + pool.size] > 0
-        self.columns.load[first : first + pool.size][~held] = np.inf
+        self.columns.load[:, first : first + pool.size][:, ~held] = np.inf
         pool.cold = np.flatnonzero(held) + first
+
+
+def _nothing() -> None: ...
 
 
 def _ratio(profile: Profile, base: Profile) -> float:

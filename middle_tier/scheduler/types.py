@@ -1,6 +1,5 @@
 """What goes into a decision and what comes out: policy, demand, candidates, plan. No behaviour."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,8 +35,7 @@ class Policy(BaseModel):
     refusals, and spends more of a budget that is nearly gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(NamedTuple):
     """One query, as far as choosing goes."""
 
     want: Want
@@ -113,3 +111,7 @@ class Plan(NamedTuple):
     """The fastest finish at the want's accuracy; only when nothing is ranked, or explained."""
     best_accuracy: float | None = None
     """The best accuracy within the budget; only when nothing is ranked, or explained."""
+    cheapest: tuple[tuple[int, float], ...] = ()
+    """The warm groups that cost as little as the best, as rows of the table, each with its run time
+    before corrections: among their members `choose_again` picks. Empty when there are too many, or
+    when `explain` has made the plan."""

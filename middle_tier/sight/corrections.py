@@ -1,7 +1,5 @@
 """Pure. What answers teach about run times: observed over predicted, as a slowly moving factor."""
 
-from math import exp, log
-
 LEAST, MOST = 0.5, 20.0
 """No node is believed to be faster or slower than this against its class's profile."""
 
@@ -26,4 +24,4 @@ def corrected(factor: float, observed_ms: float, typical_ms: float, share: float
     node which is as its profile says stays near 1 however long the distribution's tail.
     """
     ratio = clamped(max(observed_ms, SHORTEST_MS) / max(typical_ms, SHORTEST_MS))
-    return clamped(exp((1.0 - share) * log(factor) + share * log(ratio)))
+    return clamped(factor ** (1.0 - share) * ratio**share)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-from edge_agent.admission import run_ms
 from middle_tier.scheduler.members import Member, Pool
 from middle_tier.scheduler.table import Table
 from middle_tier.scheduler.types import Candidate
@@ -86,32 +85,36 @@ class News:
         member.own_ms = max(0.0, member.own_ms - candidate.marginal_ms)
         self._table.sums.touch(member)
 
-    def answered(self, member: Member, answer: Answer, now: float) -> None:
-        """Learn from an answer: the queue, that the variant is warm, how long it ran."""
+    def answered(self, member: Member, candidate: Candidate, answer: Answer, now: float) -> None:
+        """Take from an answer what the next decision must know: the queue, what is warm."""
+        member.own_ms = max(0.0, member.own_ms - candidate.marginal_ms)
         self.reported(member, answer.queue_ms, now)
         pool = member.pool
         if pool is None:
             return
         at = pool.index.get(answer.variant)
-        if at is None:
-            return
-        if pool.first + at not in member.warm:
+        if at is not None and pool.first + at not in member.warm:
             loading = {k: v for k, v in member.loading.items() if k != answer.variant}
             self._table.set_loaded(member, {*_held(member, pool), answer.variant}, loading)
-        if not answer.cold:
-            self._correct(member, pool, at, answer)
 
-    def _correct(self, member: Member, pool: Pool, at: int, answer: Answer) -> None:
-        variant = answer.variant
-        typical = run_ms(pool.infos[at].profile, answer.batch, 50.0)
-        usual = float(self._table.columns.factor[pool.first + at])
-        usual_now = corrected(usual, answer.run_ms, typical, CLASS_SHARE)
-        if len(pool.members) > 1:
-            self._table.sums.set_class_factor(pool, variant, usual_now)
-        own = corrected(member.factors.get(variant, usual), answer.run_ms, typical, OWN_SHARE)
-        if len(pool.members) == 1:
-            self._table.sums.set_class_factor(pool, variant, own)
-        self._table.sums.set_factor(member, variant, own)
+    def ran(self, runs: Iterable[tuple[Member, Answer]]) -> None:
+        """Learn from answers how long runs take."""
+        sums, changed = self._table.sums, set()
+        for member, answer in runs:
+            pool, variant = member.pool, answer.variant
+            at = None if pool is None else pool.index.get(variant)
+            if pool is None or at is None or answer.cold:
+                continue
+            typical = pool.typical_ms(at, answer.batch)
+            usual = self._table.columns.factor.item(pool.first + at)
+            own = corrected(member.factors.get(variant, usual), answer.run_ms, typical, OWN_SHARE)
+            member.factors[variant] = own
+            if len(pool.members) > 1:
+                own = corrected(usual, answer.run_ms, typical, CLASS_SHARE)
+            sums.note_class_factor(pool, variant, own)
+            changed.add((pool, variant))
+        for pool, variant in changed:
+            sums.sum_factors(pool, variant)
 
     def refused(self, member: Member, candidate: Candidate, refusal: Refusal, now: float) -> None:
         """Learn from a refusal."""

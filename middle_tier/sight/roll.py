@@ -69,6 +69,11 @@ class Roll(Generic[Advert]):
                 self._look_again(key, seen, now)
             yield key, seen, forget
 
+    def forgive(self, seconds: float) -> None:
+        """Take nobody's silence of so long for silence: it was not listened to."""
+        for seen in self.seen.values():
+            seen.heard_s += seconds
+
     def _look_again(self, key: tuple[str, str], seen: Seen[Advert], now: float) -> None:
         wait_s = next_look_s(seen.silent_s(now), seen.advert.period_s)
         heapq.heappush(self._due, (now + wait_s + 1e-6, next(self._order), key))

@@ -57,7 +57,7 @@ def a_node(
 
 def a_demand(budget_ms: float = 100.0, **changes: object) -> Demand:
     """Fields of `Demand`, or of its want."""
-    own = {key: changes.pop(key) for key in tuple(changes) if key in Demand.__dataclass_fields__}
+    own = {key: changes.pop(key) for key in tuple(changes) if key in Demand._fields}
     want = a_want(TASK, latency_ms=budget_ms, **changes)
     return Demand(**{"want": want, "budget_ms": budget_ms, **own})
 

@@ -84,6 +84,14 @@ async def test_a_site_of_one_answers_over_http(tmp_path):
     assert answer["outputs"][0]["shape"] == [1, 10]
 
 
+async def test_the_own_node_is_known_before_the_gate_opens(tmp_path):
+    own = an_agent(tmp_path, "own", "alone", tier="middle", period_s=60.0)
+    config = a_config(tmp_path, "alone", None, agent=own)
+    async with node.running(config, store=a_store()) as site:
+        answer, _ = await ask(site)
+    assert answer.node == "own"
+
+
 async def test_the_own_node_serves_when_nats_is_gone_and_the_uplink_is_cut(tmp_path, own_nats):
     config = a_config(tmp_path, "lonely", own_nats.url, parent="cloud")
     async with node.running(config, store=a_store()) as site:

@@ -1,10 +1,13 @@
-"""A plan is used again only while it is certain that a new one would choose the same."""
+"""A plan is used again for a moment: the cheapest groups stand, who of them is asked does not."""
 
 import pytest
 
 from middle_tier.routing.recent import KEEP_S, Recent
-from middle_tier.scheduler.types import Candidate, Demand, Plan
+from middle_tier.scheduler.plan import choose, choose_again
+from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
 from tests.build import a_want
+from tests.middle_tier.fleet import a_demand as a_digits_demand
+from tests.middle_tier.fleet import a_node, a_view, dollars_an_hour, info
 
 
 def a_candidate(node="edge-1", **changes):
@@ -22,43 +25,106 @@ def a_demand(**changes):
 
 
 class Planner:
-    def __init__(self, *ranked):
+    """Makes plans of one candidate; `again` counts how often one was used again."""
+
+    def __init__(self, *, alike=((0, 1.0),), fits=True):
         self.made = 0
-        self.ranked = ranked
+        self.again = 0
+        self.alike = alike
+        self.fits = fits
 
-    def __call__(self, _):
+    def choose(self, _):
         self.made += 1
-        return Plan(self.ranked, {})
+        return Plan((a_candidate(),), {}, cheapest=self.alike)
+
+    def choose_again(self, _, plan):
+        self.again += 1
+        return plan if self.fits else None
+
+    def recent(self):
+        return Recent(self.choose, self.choose_again)
 
 
-def nodes(recent, times, now=0.0, **changes):
-    plans = [recent.plan(a_demand(**changes), within_ms=45.0, now=now) for _ in range(times)]
-    return [(plan.ranked[0].node, plan.ranked[0].finish_ms) for plan in plans]
+def plans(recent, times, now=0.0, **changes):
+    return [recent.plan(a_demand(**changes), now) for _ in range(times)]
 
 
-def test_each_use_is_behind_the_one_before_and_in_time():
-    planner = Planner(a_candidate(), a_candidate("edge-2", cost_usd=2.0))
-    assert nodes(Recent(planner), 5) == [("edge-1", ms) for ms in (10.0, 20.0, 30.0, 40.0, 10.0)]
-    assert planner.made == 2
+def test_a_plan_of_a_moment_ago_is_used_again():
+    planner = Planner()
+    plans(planner.recent(), 5, now=KEEP_S / 2)
+    assert (planner.made, planner.again) == (1, 4)
 
 
 def test_a_plan_of_long_ago_is_not_used():
-    planner = Planner(a_candidate())
-    recent = Recent(planner)
-    nodes(recent, 1)
-    nodes(recent, 1, now=KEEP_S)
-    assert planner.made == 2
+    planner = Planner()
+    recent = planner.recent()
+    plans(recent, 1)
+    plans(recent, 1, now=KEEP_S)
+    assert (planner.made, planner.again) == (2, 0)
 
 
-@pytest.mark.parametrize(
-    "ranked",
-    [(a_candidate(), a_candidate("edge-2")), (a_candidate(warm=False),)],
-    ids=["equals share", "a load changes everything"],
-)
-def test_some_plans_are_used_once(ranked):
-    planner = Planner(*ranked)
-    nodes(Recent(planner), 3)
-    assert planner.made == 3
+def test_a_plan_that_does_not_fit_any_more_is_made_anew():
+    planner = Planner(fits=False)
+    plans(planner.recent(), 3)
+    assert (planner.made, planner.again) == (3, 2)
+
+
+def test_a_plan_without_alike_groups_is_used_once():
+    planner = Planner(alike=())
+    plans(planner.recent(), 3)
+    assert (planner.made, planner.again) == (3, 0)
+
+
+def a_crowd(nodes=3, **changes):
+    """Nodes that are alike, and a dearer one."""
+    price = {"price": dollars_an_hour(0.1)}
+    dear = a_node("dear", hardware="fast", price=dollars_an_hour(9.0))
+    alike = [a_node(f"edge-{number}", hardware="pi", **price) for number in range(nodes)]
+    infos = [info(run_ms=10.0, **changes)]
+    return a_view(*((node, infos) for node in (*alike, dear)))
+
+
+def picked(view, plan, demand, now=0.0, seed=1):
+    groups = view.groups("digits")
+    return choose_again(demand, groups, Policy(), plan, now=now, seed=seed)
+
+
+def test_alike_nodes_share_what_is_planned_once():
+    view, demand = a_crowd(), a_digits_demand(100.0)
+    plan = choose(demand, view.groups("digits"), Policy(), now=0.0, seed=1)
+    shares = {}
+    for seed in range(9):
+        again = picked(view, plan, demand, seed=seed).ranked[0]
+        view.sent(again, 1, 0.0)
+        shares[again.node] = shares.get(again.node, 0) + 1
+    assert shares == {"edge-0": 3, "edge-1": 3, "edge-2": 3}
+
+
+def test_picked_again_is_what_a_new_plan_would_choose():
+    view, demand = a_crowd(), a_digits_demand(100.0)
+    groups = view.groups("digits")
+    plan = choose(demand, groups, Policy(), now=0.0, seed=1)
+    for seed in range(20):
+        again = picked(view, plan, demand, now=0.001, seed=seed)
+        assert again == choose(demand, groups, Policy(), now=0.001, seed=seed)
+        view.sent(again.ranked[0], 1, 0.001)
+
+
+def test_when_all_alike_are_full_nobody_is_picked_again():
+    view, demand = a_crowd(1), a_digits_demand(50.0)
+    plan = choose(demand, view.groups("digits"), Policy(), now=0.0, seed=1)
+    for _ in range(4):
+        again = picked(view, plan, demand)
+        assert again.ranked[0].finish_ms <= 45.0
+        view.sent(again.ranked[0], 1, 0.0)
+    assert picked(view, plan, demand) is None
+
+
+def test_a_plan_with_a_load_is_not_to_be_used_again():
+    view = a_view((a_node(loaded=()), [info()]))
+    plan = choose(a_digits_demand(), view.groups("digits"), Policy(), now=0.0, seed=1)
+    assert plan.ranked
+    assert plan.cheapest == ()
 
 
 @pytest.mark.parametrize(
@@ -72,17 +138,17 @@ def test_some_plans_are_used_once(ranked):
     ],
 )  # fmt: skip
 def test_another_kind_of_demand_has_its_own_plan(changes):
-    planner = Planner(a_candidate())
-    recent = Recent(planner)
-    nodes(recent, 1)
-    nodes(recent, 1, **changes)
+    planner = Planner()
+    recent = planner.recent()
+    plans(recent, 1)
+    plans(recent, 1, **changes)
     assert planner.made == 2
 
 
 def test_after_a_surprise_everything_is_planned_anew():
-    planner = Planner(a_candidate())
-    recent = Recent(planner)
-    nodes(recent, 1)
+    planner = Planner()
+    recent = planner.recent()
+    plans(recent, 1)
     recent.forget()
-    nodes(recent, 1)
+    plans(recent, 1)
     assert planner.made == 2

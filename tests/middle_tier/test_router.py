@@ -77,6 +77,15 @@ async def test_the_node_is_told_what_is_left_of_the_objective_and_of_the_deadlin
     assert asked.percentile == 95.0
 
 
+async def test_an_objective_that_passes_at_once_is_one_that_nobody_meets():
+    edge = cheap()
+    async with a_site(MemoryNetwork(), ManualClock(), edge) as router:
+        with pytest.raises(NoCandidateError) as caught:
+            await ask(router, latency_ms=1e-300)
+    assert caught.value.fastest_ms > 0
+    assert edge.asked == []
+
+
 @pytest.mark.parametrize("reason", ["deadline", "draining", "queue_full", "memory", "run_failed"])
 async def test_after_a_refusal_the_next_is_asked(reason):
     edge, middle = cheap(), dear()

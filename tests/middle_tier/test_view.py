@@ -60,6 +60,15 @@ def test_silence_makes_a_node_suspect_then_gone_and_a_word_brings_it_back():
     assert best(view, 21.0).node == "edge-1"
 
 
+def test_who_could_not_be_heard_was_not_silent():
+    view = a_view((a_node("a"), [info()]))
+    view.deaf(60.0)
+    view.tick(61.0)
+    assert best(view, 61.0).node == "a"
+    view.tick(61.0 + 6.1)
+    assert counts(view, 67.1) == {"suspect": 1}
+
+
 def test_a_node_long_gone_is_forgotten():
     view = a_view((a_node(), [info()]))
     for now in range(0, 700, 5):
@@ -134,6 +143,7 @@ def test_a_correction_is_the_nodes_own_and_a_hint_for_its_class():
     candidate = next(found for found in firsts if found.node == "edge-0")
     for _ in range(20):
         answered(view, candidate, run_ms=30.0)
+    view.table.settle()
     runs = {member.name: member.factors.get("mlp") for member in view.table.sums.members[1:]}
     assert runs["edge-0"] > 2.8
     assert runs["edge-1"] is None

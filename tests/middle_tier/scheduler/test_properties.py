@@ -1,13 +1,11 @@
 """What no plan may ever do, whatever the fleet and the want."""
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.admission import run_ms
 from middle_tier.scheduler import filters
-from middle_tier.scheduler.plan import choose, explain
+from middle_tier.scheduler.plan import choose, choose_again, explain
 from middle_tier.scheduler.types import Demand, Plan, Policy
 from middle_tier.view import View
 from protocol.adverts import Capacity
@@ -207,7 +205,7 @@ def test_more_time_never_costs_more(adverts, demand, policy, longer):
     view = fleet(adverts)
     plan = chosen(view, demand, policy)
     if plan.ranked:
-        relaxed = chosen(view, replace(demand, budget_ms=demand.budget_ms * longer), policy)
+        relaxed = chosen(view, demand._replace(budget_ms=demand.budget_ms * longer), policy)
         assert relaxed.ranked[0].cost_usd <= plan.ranked[0].cost_usd
 
 
@@ -236,3 +234,14 @@ def test_in_a_small_fleet_one_more_node_never_makes_the_best_later(
 def test_the_same_seed_gives_the_same_plan(adverts, demand, policy, seed):
     one, other = fleet(adverts), fleet(adverts)
     assert chosen(one, demand, policy, seed) == chosen(other, demand, policy, seed)
+
+
+@given(fleets, demands, policies)
+def test_who_is_picked_again_is_as_good_as_who_was_planned(adverts, demand, policy):
+    view = fleet(adverts)
+    plan = chosen(view, demand, policy)
+    if plan.cheapest:
+        groups = view.groups(demand.want.task)
+        again = choose_again(demand, groups, policy, plan, now=NOW, seed=1).ranked[0]
+        best = plan.ranked[0]
+        assert (again.cost_usd, again.finish_ms) == (best.cost_usd, best.finish_ms)
