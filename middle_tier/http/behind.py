@@ -1,5 +1,6 @@
 """What a gate needs of the router and the view behind it: no more, so that tests can stand in."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -36,8 +37,26 @@ class Seeing(Protocol):
     def sites(self, now: float) -> Sequence[SiteSeen]: ...
 
 
+Outcome = asyncio.Future[tuple[Answer, tuple[Bytes, ...]]]
+"""Gets an answer and its tensors, or the `MeshError` that says why there is none."""
+
+
+class Pursuing(Protocol):
+    """A query under way."""
+
+    @property
+    def future(self) -> Outcome: ...
+
+    def stop(self) -> None:
+        """End it; cancel what is out, when nobody has waited for the answer to come."""
+        ...
+
+
 class Answering(Protocol):
     """A router."""
+
+    @property
+    def site(self) -> str: ...
 
     @property
     def view(self) -> Seeing: ...
@@ -45,9 +64,9 @@ class Answering(Protocol):
     @property
     def policy(self) -> Policy: ...
 
-    async def answer(
-        self, query: Query, buffers: tuple[Bytes, ...]
-    ) -> tuple[Answer, tuple[Bytes, ...]]: ...
+    def pursue(self, query: Query, buffers: tuple[Bytes, ...]) -> Pursuing:
+        """Begin to answer."""
+        ...
 
     def demand(self, query: Query) -> Demand: ...
 

@@ -16,8 +16,9 @@ from typing import cast
 from edge_agent.clock import Clock
 from middle_tier.http import oip
 from middle_tier.http.heads import MAX_HEAD_BYTES, PREFIX, Head, Heads, response_head
-from middle_tier.http.inference import Call, Inference, incident
+from middle_tier.http.inference import Call, Inference
 from middle_tier.http.oip import Response
+from middle_tier.http.pending import Pending  # noqa: TC001  # TYPE_CHECKING would hide cycles
 from protocol.errors import BadRequestError
 
 _log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Lane(asyncio.Protocol):
         self._head: Head | None = None
         self._body = bytearray()
         """With `_head`: a body of which more is to come."""
-        self._task: asyncio.Task[Response] | None = None
+        self._asked: Pending | None = None
         self._keep_alive = True
         self._full = False
         """The client does not read: no further response until it does."""
@@ -101,7 +102,7 @@ class Lane(asyncio.Protocol):
         """When the last request ended, or the first byte of the next one came."""
 
     def __repr__(self) -> str:
-        state = "busy" if self._task else "reading" if self._head or self._rest else "idle"
+        state = "busy" if self._asked else "reading" if self._head or self._rest else "idle"
         return f"<Lane {state}>"
 
     # What asyncio calls.
@@ -118,15 +119,16 @@ class Lane(asyncio.Protocol):
         self._lanes.left(self)
         self._transport = None
         self._rest, self._head, self._body = b"", None, bytearray()
-        if self._task is not None:
-            self._task.cancel()
+        if self._asked is not None:
+            self._asked.cancel()
+            self._asked = None
 
     def pause_writing(self) -> None:
         self._full = True
 
     def resume_writing(self) -> None:
         self._full = False
-        if self._task is None:
+        if self._asked is None:
             self._advance()
 
     def data_received(self, data: bytes) -> None:
@@ -138,7 +140,7 @@ class Lane(asyncio.Protocol):
         if not self._rest:
             self._since = self._lanes.clock.now()
         self._rest = self._rest + data if self._rest else data
-        if self._task is None and not self._full:
+        if self._asked is None and not self._full:
             self._advance()
         elif len(self._rest) > MAX_AHEAD_BYTES:
             self._read(on=False)
@@ -147,7 +149,7 @@ class Lane(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Take requests from the bytes that are here until one has to be waited for."""
-        while self._rest and self._task is None and self._head is None and not self._full:
+        while self._rest and self._asked is None and self._head is None and not self._full:
             if self._transport is None or self._deaf:
                 self._rest = b""
                 return
@@ -208,24 +210,23 @@ class Lane(asyncio.Protocol):
         if isinstance(begun, Response):
             self._respond(begun)
             return
-        # The lane is the owner: it cancels the task when the client goes, and drops it when done.
-        self._task = self._loop.create_task(begun)
-        self._task.add_done_callback(self._done)
+        self._asked = begun
+        begun.then(self._done)
 
     # From responses to bytes.
 
-    def _done(self, task: asyncio.Task[Response]) -> None:
-        self._task = None
+    def _done(self, response: Response | None) -> None:
+        self._asked = None
         if self._transport is None:
             return
-        if task.cancelled():
+        if response is None:
             self._transport.abort()
             return
-        error = task.exception()
-        self._respond(task.result() if error is None else incident(error))
+        self._respond(response)
         if not self._reading:
             self._read(on=True)
-        self._advance()
+        if self._rest:
+            self._advance()
 
     def _respond(self, response: Response) -> None:
         transport = self._transport
@@ -278,7 +279,7 @@ class Lane(asyncio.Protocol):
 
     def expire(self, now: float, *, idle_s: float, stall_s: float) -> None:
         """Close when nothing has moved for too long. A query's own deadline ends a query."""
-        if self._transport is None or self._task is not None:
+        if self._transport is None or self._asked is not None:
             return
         stuck = self._deaf or self._full or self._head is not None or bool(self._rest)
         if now - self._since >= (stall_s if stuck else idle_s):
@@ -286,7 +287,7 @@ class Lane(asyncio.Protocol):
 
     def finish(self) -> None:
         """Close now when nothing is being asked; else with the response."""
-        if self._transport is not None and self._task is None and self._head is None:
+        if self._transport is not None and self._asked is None and self._head is None:
             self._transport.close()
 
     def abort(self) -> None:

@@ -102,7 +102,7 @@ def _read(raw: bytes) -> Head | None:
     parser = httptools.HttpRequestParser(parts)
     try:
         parser.feed_data(raw)
-    except httptools.HttpParserError:
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
     if not (parts.complete and parts.plain) or parser.get_method() != b"POST":
         return None

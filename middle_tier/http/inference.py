@@ -5,18 +5,19 @@ Checks, asks the router, counts. It knows no sockets: `fastlane` and `ingress` c
 
 import logging
 import uuid
-from collections.abc import Coroutine
+from functools import partial
 from hashlib import blake2b
 from itertools import count
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edge_agent.clock import Clock
 from middle_tier.gate import Gate
 from middle_tier.http import oip
-from middle_tier.http.behind import Answering, Seeing
+from middle_tier.http.behind import Answering, Outcome, Seeing
 from middle_tier.http.checked import Checked, Reader
 from middle_tier.http.explained import explained
 from middle_tier.http.oip import Response
+from middle_tier.http.pending import Awaited, Pending, Pursued, settled
 from middle_tier.http.replay import Replays
 from middle_tier.http.signature import Signature
 from middle_tier.http.tally import Tally, outcome_of
@@ -52,7 +53,7 @@ class Job(NamedTuple):
 
 
 class Inference:
-    """Takes calls; each becomes a response at once (it is bad, or known), or something to await."""
+    """Takes calls; each becomes a response at once (it is bad, or known), or a pending one."""
 
     def __init__(
         self, router: Answering, gate: Gate, clock: Clock, replays: Replays, tally: Tally
@@ -67,8 +68,8 @@ class Inference:
         self._prefix = uuid.uuid4().hex[:12]
         self._numbers = count(1)
 
-    def begin(self, call: Call) -> Response | Coroutine[Any, Any, Response]:
-        """Never raises. What is returned for awaiting raises nothing but `CancelledError`."""
+    def begin(self, call: Call) -> Response | Pending:
+        """Never raises."""
         try:
             return self._begin(call)
         except MeshError as error:
@@ -83,13 +84,15 @@ class Inference:
         known = self.router.view.tasks.get(task)
         if known is None:
             names = ", ".join(permitted(claims, self.router.view)) or "none yet"
+            if not self.router.view.tasks:  # nothing can be said of what there is: a site starts
+                raise NoCandidateError("no node has been heard of yet", "try again in a moment")
             raise UnknownError(f"no task {task[:80]!r}", f"tasks that you may ask for: {names}")
         reader = self._readers.get(task)
         if reader is None or reader.signature.task is not known:
             reader = self._readers[task] = Reader(Signature(known))
         return reader
 
-    def _begin(self, call: Call) -> Response | Coroutine[Any, Any, Response]:
+    def _begin(self, call: Call) -> Response | Pending:
         started = self._clock.now()
         claims = self.gate.admit(call.authorization)
         claims.demand("ask", call.task)
@@ -107,25 +110,34 @@ class Inference:
         job = Job(claims.sub, query, checked, started)
         key = call.key if call.key is not None else checked.id
         if key is None:
-            return self._run(job)
-        digest = _digest(call)
-        return self._replays.once((claims.sub, oip.check_id(key)), digest, lambda: self._run(job))
+            return self._pursued(job)
+        once = self._replays.once(
+            (claims.sub, oip.check_id(key)), _digest(call), lambda: self._run(job)
+        )
+        return once if isinstance(once, Response) else Awaited(once)
+
+    def _pursued(self, job: Job) -> Pending:
+        """Have the query answered, and make of that what the caller gets."""
+        plan = self._plan(job.query) if job.checked.wanted.explain else None
+        return Pursued(
+            self.router.pursue(job.query, job.checked.buffers),
+            partial(self._finish, job, plan),
+            partial(self.tally.failed, job.tenant, job.query.want.task, "cancelled"),
+        )
 
     async def _run(self, job: Job) -> Response:
+        return await settled(self._pursued(job))
+
+    def _finish(self, job: Job, plan: Plan | None, outcome: Outcome) -> Response:
         task = job.query.want.task
         try:
-            plan = self._plan(job.query) if job.checked.wanted.explain else None
-            answer, buffers = await self.router.answer(job.query, job.checked.buffers)
-            return self._answered(job, answer, buffers, plan)
+            return self._answered(job, *outcome.result(), plan)
         except MeshError as error:
             self.tally.failed(job.tenant, task, outcome_of(error))
             return oip.failure(self._known_names(job.query, error))
         except Exception as error:  # noqa: BLE001  # the border: callers get an incident's id
             self.tally.failed(job.tenant, task, "failed")
             return incident(error)
-        except BaseException:
-            self.tally.failed(job.tenant, task, "cancelled")
-            raise
 
     def _plan(self, query: Query) -> Plan:
         return self.router.plan(self.router.demand(query))

@@ -9,6 +9,7 @@ from middle_tier.http import oip
 from middle_tier.http.fastlane import MAX_BODY_BYTES
 from middle_tier.http.inference import Call, Inference, permitted
 from middle_tier.http.oip import Response
+from middle_tier.http.pending import settled
 from middle_tier.http.signature import Signature
 from middle_tier.http.tally import Served
 from middle_tier.http.webroutes import Doc, Route, json_response, read_body
@@ -72,7 +73,7 @@ class Models:
             body=await read_body(request, MAX_BODY_BYTES),
         )
         begun = self._inference.begin(call)
-        return begun if isinstance(begun, Response) else await begun
+        return begun if isinstance(begun, Response) else await settled(begun)
 
     async def server(self, _: web.Request) -> Response:
         return json_response(

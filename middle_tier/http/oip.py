@@ -60,7 +60,7 @@ def read(body: bytes | bytearray | memoryview, json_length: str | None) -> Reque
     """Take a body apart; raise `BadRequestError` when it is not an inference request."""
     view = memoryview(body)
     end = len(view) if json_length is None else length(json_length, len(view))
-    document = parsed(view[:end])
+    document = parsed(view[:end], _SHAPE)
     request_id, parameters = document.get("id"), document.get("parameters")
     if request_id is not None:
         request_id = check_id(request_id)
@@ -84,16 +84,19 @@ def check_id(value: object) -> str:
 def wanted_outputs(request: Request, signature: Signature) -> tuple[Output, ...]:
     """Return which outputs to send, and how: all, as JSON, unless the request says otherwise."""
     binary = request.parameters.get("binary_data_output") is True
-    if not request.outputs:
+    if request.outputs is None or request.outputs == []:
         return tuple(Output(name, binary) for name in signature.outputs)
     if not isinstance(request.outputs, list):
         raise BadRequestError("outputs is not a list", f"this task gives {_gives(signature)}")
-    return tuple(_output(item, signature, Output("", binary)) for item in request.outputs)
+    wanted = tuple(_output(item, signature, Output("", binary)) for item in request.outputs)
+    if len({output.name for output in wanted}) < len(wanted):
+        raise BadRequestError("an output is asked for twice", "name each output once")
+    return wanted
 
 
 def _output(item: object, signature: Signature, default: Output) -> Output:
     name = item.get("name") if isinstance(item, dict) else None
-    if not isinstance(item, dict) or name not in signature.outputs:
+    if not (isinstance(item, dict) and isinstance(name, str) and name in signature.outputs):
         raise BadRequestError(
             f"{signature.task.name} gives no output {str(name)[:60]!r}",
             f"it gives {_gives(signature)}",
@@ -108,7 +111,9 @@ def _output(item: object, signature: Signature, default: Output) -> Output:
             raise BadRequestError(f"{unable} is not supported", f"leave it out for output {name!r}")
     binary = parameters.get("binary_data", default.binary)
     if not isinstance(binary, bool):
-        raise BadRequestError(f"binary_data of output {name!r} is not true or false", "")
+        raise BadRequestError(
+            f"binary_data of output {name!r} is not true or false", "leave it out for JSON"
+        )
     return Output(name, binary)
 
 
@@ -119,18 +124,18 @@ def response(
     wanted: tuple[Output, ...],
 ) -> Response:
     """Put an answer's tensors behind `head` (model_name, parameters, ...), as each is wanted."""
-    given = {tensor.name: at for at, tensor in enumerate(answer.outputs)}
+    given = {t.name: (t, b) for t, b in zip(answer.outputs, buffers, strict=True)}
     tensors: list[dict[str, object]] = []
     tail: list[Bytes] = []
     for name, binary in wanted:
-        at = given[name]
-        tensor, buffer = answer.outputs[at], buffers[at]
+        tensor, buffer = given[name]
         entry: dict[str, object] = {
             "name": name, "datatype": tensor.datatype, "shape": tensor.shape,
         }  # fmt: skip
         if binary:
-            entry["parameters"] = {"binary_data_size": tensor.nbytes}
-            tail.append(_octets(buffer))
+            octets = _octets(buffer)
+            entry["parameters"] = {"binary_data_size": len(octets)}
+            tail.append(octets)
         else:
             entry["data"] = unpacked(tensor, buffer)
         tensors.append(entry)
@@ -204,28 +209,28 @@ def length(text: str, total: int) -> int:
     return int(text)
 
 
-def parsed(data: memoryview) -> dict[str, object]:
+def parsed(data: memoryview, shape: str) -> dict[str, object]:
     """Return a body's JSON object; raise `BadRequestError` that says what is wrong with it."""
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise _bad_json(data, error) from error
+        raise _bad_json(data, error, shape) from error
     if not isinstance(document, dict):
-        raise BadRequestError("the body is not a JSON object", _SHAPE)
+        raise BadRequestError("the body is not a JSON object", shape)
     return document
 
 
-def _bad_json(data: memoryview, error: orjson.JSONDecodeError) -> BadRequestError:
+def _bad_json(data: memoryview, error: orjson.JSONDecodeError, shape: str) -> BadRequestError:
     """Say what is wrong; where it is NaN or Infinity in a want, the want's own error says it."""
     if len(data) <= MAX_LENIENT_BYTES:
         try:
-            document = json.loads(bytes(data))
+            document = json.loads(str(data, "utf-8"))
         except (ValueError, RecursionError):
             pass
         else:
             return _not_finite(document)
     return BadRequestError(
-        f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}", _SHAPE
+        f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}", shape
     )
 
 
@@ -247,4 +252,7 @@ def _gives(signature: Signature) -> str:
 
 
 _ID = re.compile(r"[\x20-\x7e]{1,128}")
-_SHAPE = 'send {"inputs": [{"name", "datatype", "shape", "data"}], "parameters": {...}}'
+_SHAPE = (
+    'send {"inputs": [{"name", "datatype", "shape", "data"}], "parameters": {...}}; where binary '
+    f"tensors follow it, {JSON_LENGTH} says its length"
+)

@@ -1,5 +1,7 @@
 """The mesh's own routes under ``/v1``: plan, tasks, nodes, sites, policy, usage. They read only."""
 
+from collections import Counter
+
 from aiohttp import web
 
 from edge_agent.clock import Clock
@@ -9,6 +11,7 @@ from middle_tier.http.inference import Inference, absent, permitted
 from middle_tier.http.metrics import CONTENT_TYPE, Metrics
 from middle_tier.http.models import distinct
 from middle_tier.http.oip import Response, parsed
+from middle_tier.http.signature import Signature
 from middle_tier.http.wants import FIELDS
 from middle_tier.http.wants import read as read_wants
 from middle_tier.http.webroutes import Doc, Route, json_response, read_body, text_response
@@ -41,7 +44,7 @@ class Overview:
             ),
             Route("GET", "/v1/tasks", self.tasks, Doc("Tasks and their variants", tag)),
             Route("GET", "/v1/nodes", self.nodes, Doc("Nodes of this gate's site", tag)),
-            Route("GET", "/v1/sites", self.sites, Doc("Sites that this gate knows", tag)),
+            Route("GET", "/v1/sites", self.sites, Doc("Its own site, and those below it", tag)),
             Route("GET", "/v1/policy", self.policy, Doc("The policy in force", tag)),
             Route(
                 "GET", "/v1/usage", self.usage,
@@ -55,18 +58,19 @@ class Overview:
 
     async def plan(self, request: web.Request) -> Response:
         claims = self._admit(request)
-        body = parsed(memoryview(await read_body(request)))
+        body = parsed(memoryview(await read_body(request)), _SHAPE)
         task = body.pop("task", None)
         if not isinstance(task, str):
-            raise BadRequestError("the body names no task", f'send {{"task": "...", {_WANTS}}}')
+            raise BadRequestError("the body names no task", _SHAPE)
         claims.demand("plan", task)
-        query = self._query(claims, task, body)
+        signature = self._inference.reader(claims, task).signature
+        query = self._query(claims, signature, body)
         missing = absent(query, self._router.view)
         if missing is not None:
             raise missing
         return json_response(explained(query.want, self._router.plan(self._router.demand(query))))
 
-    def _query(self, claims: Claims, task: str, body: dict[str, object]) -> Query:
+    def _query(self, claims: Claims, signature: Signature, body: dict[str, object]) -> Query:
         rows, variant = body.pop("rows", 1), body.pop("variant", None)
         if isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows <= MAX_ROWS:
             raise BadRequestError(
@@ -77,12 +81,12 @@ class Overview:
         unknown = next((name for name in body if name not in FIELDS), None)
         if unknown is not None:
             raise BadRequestError(f"unknown field {unknown[:60]!r}", f"permitted are {_WANTS}")
-        wanted = read_wants(task, variant, body)
+        wanted = read_wants(signature.task.name, variant, body)
         return Query(
             id="plan",
             want=wanted.want,
             deadline_ms=wanted.deadline_ms,
-            inputs=self._inference.reader(claims, task).signature.blank(rows),
+            inputs=signature.blank(rows),
             tenant=claims.sub,
             tiers=claims.tiers,
         )
@@ -111,8 +115,10 @@ class Overview:
     async def sites(self, request: web.Request) -> Response:
         claims = self._admit(request)
         claims.demand("read")
-        sites = self._router.view.sites(self._clock.now())
-        return json_response({"sites": [_site(claims, site) for site in sites]})
+        now, view = self._clock.now(), self._router.view
+        own = _own_site(claims, self._router.site, view, now)
+        below = [_site(claims, site) for site in view.sites(now)]
+        return json_response({"sites": [own, *below]})
 
     async def policy(self, request: web.Request) -> Response:
         self._admit(request).demand("read")
@@ -163,6 +169,16 @@ def seen_by(claims: Claims, view: Seeing, status: NodeStatus) -> dict[str, objec
     return document
 
 
+def _own_site(claims: Claims, site: str, view: Seeing, now: float) -> dict[str, object]:
+    """Return this gate's site as the others are returned: no link is between it and itself."""
+    alive = [node.advert.tier for node in view.nodes(now) if node.health == "alive"]
+    tasks = {task for task in view.tasks if claims.tasks is None or task in claims.tasks}
+    return {
+        "site": site, "health": "alive", "silent_s": 0.0, "nodes": dict(Counter(alive)),
+        "link_ms": 0.0, "mbps": None, "tasks": sorted(tasks),
+    }  # fmt: skip
+
+
 def _site(claims: Claims, site: SiteSeen) -> dict[str, object]:
     summary = site.summary
     tasks = (task.name for task in summary.tasks)
@@ -178,3 +194,4 @@ def _site(claims: Claims, site: SiteSeen) -> dict[str, object]:
 
 
 _WANTS = ", ".join(("variant", "rows", *FIELDS))
+_SHAPE = f'send {{"task": "..."}}, and what you want: {_WANTS}'

@@ -104,7 +104,7 @@ class Signature:
             known = self._known.get((name, datatype, *shape))
         except TypeError as error:  # a part that is itself a list or an object
             raise BadRequestError(f"input {str(name)[:60]!r} is malformed", _FORM) from error
-        if known is not None:
+        if known is not None and all(type(size) is int for size in shape):  # True == 1.0 == 1
             return known
         tensor = self._checked(name, datatype, shape)
         if len(self._known) >= MAX_KNOWN:
@@ -123,7 +123,7 @@ class Signature:
                 f"input {axes.name!r} is {str(datatype)[:20]}, expected {axes.datatype}",
                 f"send {describe(axes)}",
             )
-        sizes = tuple(size for size in shape if isinstance(size, int) and 0 <= size < 2**31)
+        sizes = tuple(size for size in shape if type(size) is int and 0 <= size < 2**31)
         if len(sizes) != len(shape) or not _fits(sizes, axes.shape):
             raise BadRequestError(
                 f"input {axes.name!r} has the shape {_dims(shape)}, expected {_dims(axes.shape)}",
@@ -162,7 +162,7 @@ def _binary_size(item: Mapping[str, object], nbytes: int) -> int | None:
         return None
     if isinstance(size, bool) or not isinstance(size, int) or size != nbytes:
         raise BadRequestError(
-            f"input {item.get('name')!r} announces {str(size)[:20]} bytes (binary_data_size), "
+            f"input {item.get('name')!r} announces {repr(size)[:20]} bytes (binary_data_size), "
             f"expected {nbytes}",
             "its size is the product of its shape times the size of its datatype",
         )
@@ -195,7 +195,7 @@ def _leftover(used: int, total: int) -> BadRequestError:
 
 
 def _dims(shape: Sequence[object]) -> str:
-    shown = ", ".join(str(size)[:12] for size in shape[:9])
+    shown = ", ".join(repr(size)[:12] for size in shape[:9])
     return f"[{shown}, ...]" if len(shape) > 9 else f"[{shown}]"  # noqa: PLR2004  # 8 is the limit
 
 

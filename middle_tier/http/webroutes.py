@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from middle_tier.http import oip
 from middle_tier.http.inference import incident
@@ -50,13 +50,29 @@ class Route:
             try:
                 return as_web(await self.answer(request))
             except MeshError as error:
-                return as_web(oip.failure(error))
+                failure = as_web(oip.failure(error))
+                if request.content.exception() is not None:
+                    failure.force_close()  # where the next request would begin is not known
+                return failure
             except web.HTTPException:
                 raise
             except Exception as error:  # noqa: BLE001  # the border: callers get an incident's id
                 return as_web(incident(error))
 
-        return web.route(self.method, self.path, carried)
+        return web.route(self.method, self.path, carried, expect_handler=_expected)
+
+
+async def _expected(request: web.Request) -> web.StreamResponse | None:
+    """Tell the client to go on, or that what it expects is nothing of ours."""
+    expected = request.headers["Expect"]
+    if request.version < HttpVersion11:
+        return None
+    if expected.lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer has not begun
+        return None
+    error = BadRequestError(f"nothing here meets Expect: {expected[:40]}", "leave Expect out")
+    return as_web(oip.failure(error)._replace(status=417))
 
 
 def as_web(response: Response) -> web.Response:

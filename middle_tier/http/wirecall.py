@@ -1,6 +1,7 @@
 """What the client sends and how it reads what comes back; `client` does the sending."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -74,7 +75,7 @@ def inference(task: Task, inputs: Inputs, options: Mapping[str, Any]) -> Sent:
     request_id, variant = parameters.pop("id", None), parameters.pop("variant", None)
     timeout_ms = parameters.pop("timeout_ms", None)
     if timeout_ms is not None:
-        parameters["timeout"] = round(timeout_ms * 1000)
+        parameters["timeout"] = _microseconds(timeout_ms)
     head: dict[str, Any] = {"parameters": {**parameters, "binary_data_output": True}}
     if request_id is not None:
         head["id"] = request_id
@@ -90,6 +91,13 @@ def inference(task: Task, inputs: Inputs, options: Mapping[str, Any]) -> Sent:
     version = f"/versions/{quote(variant, safe='')}" if variant is not None else ""
     body = b"".join((text, *(arrays[axes.name].tobytes() for axes in task.inputs)))
     return Sent("POST", f"{model(task.name)}{version}/infer", body, len(text))
+
+
+def _microseconds(timeout_ms: float) -> int:
+    """At least one: none at all would stand for the default."""
+    if not math.isfinite(timeout_ms) or timeout_ms <= 0:
+        raise BadRequestError(f"timeout_ms is {timeout_ms:g}", "give a number of ms above 0")
+    return max(1, round(timeout_ms * 1000))
 
 
 def plan(task: str, rows: int, wants: Mapping[str, Any]) -> Sent:

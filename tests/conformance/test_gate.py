@@ -137,6 +137,7 @@ def an_input(**changes):
         (an_input(shape=[0, 4], data=[]), "has the shape [0, 4], expected [-1, 4]"),
         (an_input(shape=[-1, 4]), "has the shape [-1, 4]"),
         (an_input(shape=[1.5, 4]), "has the shape [1.5, 4]"),
+        (an_input(shape=["1", 4]), "has the shape ['1', 4]"),
         (an_input(shape=[2**40, 4]), "expected [-1, 4]"),
         (an_input(data=...), "has no data"),
         (an_input(data=[1, 2, 3]), "needs 4 numbers for its shape [1, 4], got 3"),
@@ -151,8 +152,14 @@ def an_input(**changes):
         (an_input(parameters={"binary_data_size": 16}), "both data and binary_data_size"),
         (an_input(data=..., parameters={"shared_memory_region": "r"}), "shared memory"),
         (a_body(outputs=[{"name": "q"}]), "gives no output 'q' | it gives y FP32 [-1, 4]"),
+        (a_body(outputs=[{"name": ["y"]}]), "gives no output \"['y']\""),
+        (a_body(outputs=[{"name": {}}]), "gives no output '{}'"),
+        (a_body(outputs=[{"name": "y"}, {"name": "y"}]), "asked for twice"),
+        (a_body(outputs={}), "outputs is not a list"),
         (a_body(outputs=[{"name": "y", "parameters": {"classification": 2}}]), "classification"),
         (a_body() + b"1234", "not JSON"),
+        (a_body().decode().encode("utf-16"), "not JSON"),
+        (b"\xef\xbb\xbf" + a_body(), "not JSON"),
     ],
 )
 async def test_a_bad_tensor_is_refused_with_what_was_expected(lane, body, said):
@@ -173,6 +180,35 @@ async def test_bytes_that_nobody_claims_are_refused(lane):
     status, text = await refused(lane, body + b"1234", Inference_Header_Content_Length=length)
     assert status == 400
     assert "4 bytes follow the JSON" in text
+
+
+@pytest.mark.parametrize("size", [True, 1.0])
+async def test_a_size_that_is_no_whole_number_is_refused_also_after_a_good_one(lane, size):
+    clock = ManualClock()
+    async with a_served(EchoRouter(), clock) as (url, token), Wire(url, lane) as wire:
+        assert (await wire.ask(an_inference(token=token))).status == 200
+        got = await wire.ask(a_post(INFER, an_input(shape=[size, 4]), token))
+        assert got.status == 400
+        assert f"has the shape [{size}, 4]" in got.json["error"]
+
+
+async def test_an_offer_to_upgrade_the_connection_is_passed_over(lane):
+    """As Java's HTTP client sends it by default, and curl with --http2."""
+    upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2_Settings": "AAMA"}
+    got = await asked(lane, lambda token: a_post(INFER, a_body(), token, **upgrade))
+    assert got.status == 200
+
+
+async def test_after_a_body_that_cannot_be_decoded_the_connection_ends(lane):
+    more = {"Content_Encoding": "gzip"}
+    got = await asked(lane, lambda token: a_post(INFER, a_body(), token, **more))
+    assert (got.status, got.json["error"]) == (400, "the body cannot be read")
+    assert got.headers["connection"] == "close"
+
+
+async def test_an_expectation_that_is_not_met_is_refused_in_our_shape(lane):
+    status, _ = await refused(lane, a_body(), Expect="200-ok")
+    assert status == 417
 
 
 async def test_a_truncated_binary_is_refused_also_after_good_ones(lane):

@@ -57,9 +57,19 @@ class EchoView:
         return ()
 
 
+class EchoPursuit:
+    def __init__(self, answer):
+        self.future = asyncio.ensure_future(answer)
+
+    def stop(self):
+        self.future.cancel()
+
+
 @dataclass
 class EchoRouter:
     """Answers with twice the input; holds queries back while `gate` is an unset event."""
+
+    site = "s1"
 
     view: EchoView = field(default_factory=EchoView)
     policy: Policy = field(default_factory=Policy)
@@ -68,7 +78,10 @@ class EchoRouter:
     fails: Exception | None = None
     gate: asyncio.Event | None = None
 
-    async def answer(self, query, buffers):
+    def pursue(self, query, buffers):
+        return EchoPursuit(self._answer(query, buffers))
+
+    async def _answer(self, query, buffers):
         self.queries.append(query)
         if self.gate is not None:
             try:

@@ -73,6 +73,18 @@ async def test_wants_and_the_hard_deadline_are_sent():
     assert (query.want.variant, query.deadline_ms) == ("large-int8", 70.0)
 
 
+@pytest.mark.parametrize("timeout_ms", [float("nan"), float("inf"), -1, 0])
+async def test_a_deadline_that_is_none_is_refused_before_it_is_sent(timeout_ms):
+    with pytest.raises(BadRequestError, match="timeout_ms is"):
+        await using(lambda mesh: mesh.ask("double", X, timeout_ms=timeout_ms))
+
+
+async def test_a_tiny_deadline_is_not_taken_for_the_default():
+    router = EchoRouter()
+    await using(lambda mesh: mesh.ask("double", X, timeout_ms=1e-9), router)
+    assert router.queries[0].deadline_ms == 0.001
+
+
 async def test_errors_are_the_meshs_own_with_their_hints():
     with pytest.raises(BadRequestError, match="latency_ms") as caught:
         await using(lambda mesh: mesh.ask("double", X, latency_ms=-1))
@@ -100,7 +112,7 @@ async def test_the_rest_of_the_gate_is_there_too():
     def work(mesh):
         assert [task["name"] for task in mesh.tasks()] == ["double", "pair"]
         assert mesh.nodes()[0]["advert"]["node"] == "n1"
-        assert mesh.sites() == []
+        assert [(site["site"], site["nodes"]) for site in mesh.sites()] == [("s1", {"edge": 1})]
         assert mesh.policy()["on_miss"] == "refuse"
         assert mesh.usage()["tenants"] == {}
         assert mesh.plan("double", latency_ms=5)["ranked"]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from edge_agent.clock import ManualClock, settle
 from middle_tier.http.fastlane import Lane, Lanes
 from middle_tier.http.ingress import Limits
+from middle_tier.http.oip import Response
+from middle_tier.http.pending import Awaited
 from tests.middle_tier.echo import EchoRouter
 from tests.middle_tier.http_parts import (
     Wire,
@@ -81,15 +83,13 @@ class Instant:
         self.calls = []
 
     def begin(self, call):
-        from middle_tier.http.oip import Response  # noqa: PLC0415  # the tests' only use
-
         self.calls.append((call.task, call.variant, bytes(call.body)))
 
         async def answer():
             await asyncio.sleep(0)
             return Response(200, (b"%d" % len(call.body),))
 
-        return answer()
+        return Awaited(answer())
 
 
 def a_lane():

@@ -133,12 +133,18 @@ async def test_a_plan_is_made_without_asking():
         ({"task": "double", "variant": "none"}, 404, "no variant 'none'"),
         ({"task": "double", "architecture": "none"}, 404, "no architecture 'none'"),
         ({"task": "secret"}, 403, "does not cover"),
+        ({"task": "../x"}, 403, "does not cover"),
         ([], 400, "not a JSON object"),
     ],
 )
 async def test_a_bad_plan_is_refused(body, status, said):
     answer = await got("/v1/plan", "POST", body)
     assert (answer.status, said in answer.json["error"]) == (status, True)
+
+
+async def test_a_plan_for_a_name_that_no_task_can_have_is_404():
+    answer = await got("/v1/plan", "POST", {"task": "../x"}, tasks=None)
+    assert (answer.status, answer.json["reason"]) == (404, "unknown")
 
 
 async def test_usage_is_the_tenants_own_and_all_for_an_operator():
