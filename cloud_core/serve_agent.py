@@ -47,7 +47,7 @@ def held(files: Sequence[Path], name: str | None) -> Store:
 async def running(config: ServedConfig) -> AsyncIterator[Agent]:
     """Serve the files until the block ends."""
     own, store = config.agent, held(config.files, config.name)
-    profiles = Profiles(own.state_dir)
+    profiles = Profiles(own.state_dir / "profiles")
     async with (
         connecting(own.nats_url, name=own.node) as bus,
         agent.running(own, bus, SystemClock(), store, profiles=profiles) as serving,

@@ -45,7 +45,15 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except OSError as error:  # a full disk, a folder that is a file: the user's to mend
+        return _failed(system_error(error), as_json="--json" in arguments)
     return status if isinstance(status, int) else 0
+
+
+def system_error(error: OSError) -> MeshError:
+    """Pure. Return it as people are told of it: the file and what is wrong, on one line."""
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return MeshError(f"{place}{error.strerror or error}", "`tiermesh doctor` checks the disk")
 
 
 def _misused(error: typer.TyperException) -> int:

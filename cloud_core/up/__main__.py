@@ -38,6 +38,9 @@ def main() -> None:
     except MeshError as error:
         sys.stderr.write(f"error: {error.error}\nhint: {error.hint}\n")
         sys.exit(1)
+    except OSError as error:
+        sys.stderr.write(f"error: {error}\nhint: `tiermesh doctor` checks the disk\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -79,8 +79,12 @@ class Mesh:
         return next((one for one in self._kept if one.deaths > 2), None)  # noqa: PLR2004
 
     def record(self, kept: Sequence[Kept]) -> None:
+        """Write down what runs; a full disk must not end it."""
         self._kept = kept
-        state.write(self.layout, self.state)
+        try:
+            state.write(self.layout, self.state)
+        except OSError as error:
+            log.warning("%s is not up to date: %s", self.layout.state, error.strerror)
 
     def enter(self, phase: Literal["starting", "ready", "stopping"], doing: str = "") -> None:
         self.phase, self.doing = phase, doing

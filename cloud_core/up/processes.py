@@ -72,12 +72,7 @@ class Kept:
         """Run it again and again until it is told to stop."""
         while not self.stopping:
             started = clock.now()
-            process = await _spawn(self.program)
-            self.pid, self.state = process.pid, "up"
-            changed()
-            if self.stopping:
-                _signal(process.pid, signal.SIGTERM)
-            code = await process.wait()
+            code = await self._live(changed)
             self.pid = None
             if self.stopping:
                 break
@@ -90,6 +85,18 @@ class Kept:
         self.state = "stopped"
         self.ended.set()
         changed()
+
+    async def _live(self, changed: Callable[[], None]) -> int | str:
+        """Run it once; return its exit status, or why there was no process."""
+        try:
+            process = await _spawn(self.program)
+        except OSError as error:  # no more processes, no log on a full disk: that may pass
+            return str(error)
+        self.pid, self.state = process.pid, "up"
+        changed()
+        if self.stopping:
+            _signal(process.pid, signal.SIGTERM)
+        return await process.wait()
 
 
 @asynccontextmanager

@@ -1,6 +1,11 @@
-"""When the mesh answers: every node that was started is alive at its gate and holds variants."""
+"""When the mesh answers: every node that was started is alive at its gate and holds variants.
+
+And the cloud has been told of all those of the sites, so that a first query is answered where it
+always will be.
+"""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,6 +45,14 @@ def usable(documents: Iterable[Mapping[str, Any]]) -> set[Node]:
     }
 
 
+def untold(expected: Iterable[Node], front: str, sites: Mapping[str, Any]) -> set[Node]:
+    """Pure. Return the nodes of sites of which `GET /v1/sites` at the front gate counts too few."""
+    counts = {site["site"]: sum(site["nodes"].values()) for site in sites["sites"]}
+    below = [node for node in expected if node[0] != front]
+    wanted = Counter(site for site, _ in below)
+    return {node for node in below if counts.get(node[0], 0) < wanted[node[0]]}
+
+
 async def answering(mesh: Starting, clock: Clock, tell: Callable[[str], None]) -> None:
     """Return once every node answers; raise `MeshError` when that cannot be expected any more."""
     expected = mesh.topology.nodes
@@ -47,7 +60,7 @@ async def answering(mesh: Starting, clock: Clock, tell: Callable[[str], None]) -
     headers = {"Authorization": f"Bearer {mesh.token}"}
     doing = ""
     async with aiohttp.ClientSession(headers=headers) as session:
-        while missing := expected - await _usable(session, mesh.topology):
+        while missing := await _missing(session, mesh.topology):
             doing, before = _doing(expected, missing), doing
             if doing != before:
                 tell(doing)
@@ -61,18 +74,21 @@ async def answering(mesh: Starting, clock: Clock, tell: Callable[[str], None]) -
             await clock.sleep(POLL_S)
 
 
-async def _usable(session: aiohttp.ClientSession, topology: Topology) -> set[Node]:
-    found = await asyncio.gather(*(_nodes(session, gate.url) for gate in topology.gates))
-    return usable(found)
+async def _missing(session: aiohttp.ClientSession, topology: Topology) -> frozenset[Node]:
+    expected, front = topology.nodes, topology.gates[0]
+    found = await asyncio.gather(*(_list(session, gate.url, "nodes") for gate in topology.gates))
+    if missing := expected - usable(found):
+        return missing
+    return frozenset(untold(expected, front.site, await _list(session, front.url, "sites")))
 
 
-async def _nodes(session: aiohttp.ClientSession, gate: str) -> Mapping[str, Any]:
+async def _list(session: aiohttp.ClientSession, gate: str, noun: str) -> Mapping[str, Any]:
     try:
-        async with session.get(f"{gate}/v1/nodes") as answer:
+        async with session.get(f"{gate}/v1/{noun}") as answer:
             document: dict[str, Any] = await answer.json()
     except (aiohttp.ClientError, ValueError):
-        return {"nodes": []}
-    return document if "nodes" in document else {"nodes": []}
+        return {noun: []}
+    return document if noun in document else {noun: []}
 
 
 def _doing(expected: frozenset[Node], missing: frozenset[Node]) -> str:

@@ -38,12 +38,36 @@ def test_misuse_is_2_and_one_line(capsys):
     assert capsys.readouterr().err == "error: Missing option '--input'. (see --help)\n"
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "range_"),
+    [
+        ("--latency-ms", "-1", "(0, 86400000]"),
+        ("--percentile", "100", "(0, 100)"),
+        ("--min-accuracy", "nan", "[0, 1]"),
+        ("--max-cost", "inf", "[0, 1000000000]"),
+    ],
+)
+def test_a_want_out_of_its_range_is_misuse(option, value, range_, capsys):
+    assert run(["plan", "digits", option, value], {}) == 2
+    said = capsys.readouterr().err
+    assert option in said
+    assert range_ in said
+    assert len(said.splitlines()) == 1
+
+
 def test_a_failure_is_1_with_a_hint_and_json_where_asked_for(tmp_path, capsys):
     assert run(["nodes", "list", "--dir", str(tmp_path), "--json"], {}) == 1
     said = capsys.readouterr()
     assert '"reason": "unreachable"' in said.out
     assert said.err.startswith("error: no mesh is running")
     assert "hint: start one with `tiermesh up`" in said.err
+
+
+def test_what_the_disk_refuses_is_told_on_one_line(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    assert run(["up", "--dir", str(file), "--json"], {}) == 1
+    assert capsys.readouterr().err.splitlines()[0] == f"error: {file}: File exists"
 
 
 def test_the_environment_says_where_the_mesh_is(capsys, free_port):

@@ -86,6 +86,17 @@ async def test_what_it_says_is_in_its_log(tmp_path):
     assert program.log.read_text() == "no such port\n"
 
 
+async def test_one_that_cannot_be_started_is_tried_again(tmp_path):
+    changes, clock = Changes(), ManualClock()
+    (tmp_path / "logs").write_text("in the way")
+    async with keeping([a_program(tmp_path / "logs")], clock, changes) as (one,):
+        await changes.until(lambda kept: kept and kept[0].state == "restarting")
+        assert one.pid is None
+        (tmp_path / "logs").unlink()
+        await clock.advance(pause_s(1))
+        await changes.until(all_up)
+
+
 async def test_one_that_waits_to_be_started_again_does_not_delay_the_end(tmp_path):
     changes = Changes()
     async with keeping([a_program(tmp_path, code="pass")], ManualClock(), changes) as (one,):

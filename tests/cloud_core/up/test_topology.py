@@ -6,7 +6,7 @@ from pathlib import Path
 from cloud_core.config import CloudConfig
 from cloud_core.relay_control import RelaysConfig
 from cloud_core.up.layout import Layout
-from cloud_core.up.ready import usable
+from cloud_core.up.ready import untold, usable
 from cloud_core.up.topology import Ports, Setting, Topology, planned
 from edge_agent.config import AgentConfig
 from middle_tier.config import SiteConfig
@@ -79,3 +79,11 @@ def test_a_node_answers_when_it_is_alive_and_holds_something():
 
     nodes = [a_node("a"), a_node("b", health="gone"), a_node("c", variants=())]
     assert usable([{"nodes": nodes}, {"nodes": []}]) == {("s", "a")}
+
+
+def test_nodes_are_untold_while_the_front_counts_fewer_at_their_site():
+    expected = {("cloud", "c"), ("s", "a"), ("s", "b")}
+    told = lambda **nodes: {"sites": [{"site": "s", "nodes": nodes}]}  # noqa: E731  # short
+    assert untold(expected, "cloud", {"sites": []}) == {("s", "a"), ("s", "b")}
+    assert untold(expected, "cloud", told(edge=1)) == {("s", "a"), ("s", "b")}
+    assert untold(expected, "cloud", told(edge=1, middle=1)) == set()
