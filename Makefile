@@ -4,11 +4,14 @@
 # PIP_ARGS  handed to pip, to name an index for instance:
 #           make up PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 #           keeps torch without CUDA where PyPI would bring gigabytes of it
+# JOBS      tests that run side by side where they can
 # ARGS      handed on to `tiermesh up`, to pytest (test, check) or to the benchmark
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 PIP_ARGS ?=
+JOBS ?= 2
 ARGS ?=
+JOBS ?= 2
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -37,7 +40,7 @@ test: test-unit test-tflite test-mesh test-build  ## Run every test there is, ma
 
 test-unit: .venv-test/$(STAMP)
 	@echo "==> unit, conformance, architecture (1 of 4)"
-	@$(PYTEST) -m "not mesh and not build" $(ARGS)
+	@$(PYTEST) -q -n $(JOBS) -m "not mesh and not build" $(ARGS)
 
 test-tflite: .venv-tflite/$(STAMP)
 	@echo "==> conformance of the LiteRT adapter on tflite_runtime (2 of 4)"
@@ -53,14 +56,18 @@ test-build: .venv-test/$(STAMP) .venv-build/$(STAMP)
 	@echo "==> the builder (4 of 4)"
 	@$(PYTEST) -m build $(ARGS)
 
-check: .venv-test/$(STAMP)  ## Format, lint, types and unit tests: under a minute.
+check: .venv-test/$(STAMP)  ## Format, lint, types and unit tests: about a minute.
 	@.venv-test/bin/ruff format --check .
 	@.venv-test/bin/ruff check .
 	@.venv-test/bin/mypy
-	@$(PYTEST) -q -m "not nats and not mesh and not build and not gpu" $(ARGS)
+	@$(PYTEST) -q -n $(JOBS) -m "not nats and not mesh and not build and not gpu" $(ARGS)
 
 bench: .venv-test/$(STAMP)  ## Measure, and print what was measured.
 	@$(TEST) -m tests.benchmark $(ARGS)
+	@echo "==> decisions of the planner"
+	@$(TEST) tests/benchmark/planner.py --decisions 4000
+	@echo "==> the router by itself"
+	@$(TEST) tests/benchmark/router.py
 
 clean:  ## Remove the environments and everything else that was made.
 	rm -rf .venv .venv-test .venv-build .venv-tflite build dist

@@ -76,6 +76,11 @@ def build(nodes: int, *, variants: int = VARIANTS, classes: int = CLASSES, seed:
         )
         for start in range(variants)
     ]
+    links = {tier: spread(LINKS[tier]) for tier in TIERS}
+    prices = [
+        Price(usd_per_hour=HOURLY_USD[TIERS[hardware % len(TIERS)]] * (1 + 0.1 * hardware))
+        for hardware in range(classes)
+    ]
     for number in range(nodes):
         hardware = number * classes // nodes
         tier = TIERS[hardware % len(TIERS)]
@@ -88,9 +93,9 @@ def build(nodes: int, *, variants: int = VARIANTS, classes: int = CLASSES, seed:
             sequence=1,
             loaded=loaded[number % variants],
             queue_ms=chance.choice((0.0, 0.0, 3.0, 30.0)),
-            link=spread(LINKS[tier]),
+            link=links[tier],
             mbps=200.0,
-            price=Price(usd_per_hour=HOURLY_USD[tier] * (1 + 0.1 * hardware)),
+            price=prices[hardware],
             revision=1,
         )
         assert view.advert(advert, 0.0)
