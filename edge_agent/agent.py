@@ -26,6 +26,7 @@ from edge_agent.queue.serving import Serving
 from edge_agent.runtimes import registry
 from edge_agent.stock.holdings import Holding, Holdings
 from edge_agent.stock.inventory import held_here
+from edge_agent.stock.last_warm import LastWarm
 from edge_agent.stock.loader import Loader, LoadVariant
 from edge_agent.stock.warming import Warming
 from protocol.adverts import Capacity, Describe, Description
@@ -64,7 +65,8 @@ class Agent:
         parts.serving.quiet = self._quiet
         parts.warming.woken = parts.serving.woken
         parts.warming.failed = self._failed
-        parts.warming.changed = parts.advertiser.changed
+        parts.warming.changed = self._changed
+        self._last_warm = LastWarm(parts.config.state_dir / "warm.json")
 
     def __repr__(self) -> str:
         parts, now = self._parts, self._parts.clock.now()
@@ -149,11 +151,18 @@ class Agent:
                 done(f"{other.kind} is not an order")
 
     def warm_up(self) -> None:
-        """Import the runtimes, and begin to load what the configuration wants warm."""
+        """Import the runtimes; load what is configured as warm, and what was when it last ran."""
         self._parts.warming.prepare()
+        last, configured = self._last_warm.recall(), self._parts.config.warm
         for name, holding in self._parts.holdings.all.items():
-            if any(fnmatchcase(name, pattern) for pattern in self._parts.config.warm):
+            if name in last or any(fnmatchcase(name, pattern) for pattern in configured):
                 self._parts.warming.load(holding, lambda _: None)
+
+    def _changed(self) -> None:
+        resident = self._parts.holdings.resident()
+        if not any(holding.state == "loading" for holding in resident):
+            self._last_warm.note(holding.id for holding in resident if holding.state == "warm")
+        self._parts.advertiser.changed()
 
     async def leave(self) -> None:
         """Drain, but not for longer than configured."""

@@ -4,14 +4,13 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import psutil
 from pydantic import ValidationError
 
+from edge_agent import kept
 from edge_agent.runtimes import registry
 from edge_agent.runtimes.base import DTYPES, Load, Runtime, Tensors
 from protocol.bundles import RuntimePin, Task, Variant
@@ -169,18 +168,8 @@ class Profiles:
         threads: int = 1,
     ) -> None:
         """Keep it: all of it or, when the power fails, nothing of it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(variant, runtime, hardware, threads)
-        with NamedTemporaryFile(dir=self._folder, suffix=".draft", delete=False) as draft:
-            try:
-                draft.write(profile.model_dump_json().encode())
-                draft.flush()
-                os.fsync(draft.fileno())
-                Path(draft.name).replace(path)
-            except OSError:
-                with suppress(OSError):
-                    Path(draft.name).unlink()
-                raise
+        kept.write(path, profile.model_dump_json().encode())
 
     def _path(self, variant: Variant, runtime: RuntimePin, hardware: str, threads: int) -> Path:
         parts = (variant.digest, f"{runtime.name}-{runtime.version}", hardware, f"{threads}t")

@@ -160,7 +160,7 @@ async def a_node(
         async with (
             caller.bus.subscribe(caller.inbox, caller.got),
             running(
-                AgentConfig(**fields),
+                AgentConfig(**{"state_dir": Path(folder), **fields}),
                 MemoryBus(network),
                 clock or ManualClock(),
                 a_store(*(variants or (quick(),)), data=data),

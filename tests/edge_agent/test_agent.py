@@ -386,3 +386,16 @@ async def test_a_conflicting_load_says_why():
     async with a_node(quick(profile=profile), memory_bytes=1 << 30) as (agent, _):
         with pytest.raises(ConflictError, match="does not fit"):
             await agent.load("quick")
+
+
+async def test_a_node_that_starts_again_warms_what_it_had_warm(tmp_path):
+    variants = (quick("one"), quick("two"), quick("three"))
+    async with a_node(*variants, state_dir=tmp_path) as (agent, caller):
+        await agent.load("one")
+        await agent.load("two")
+        assert await caller.order("evict", Order(variant="two")) == Done(ok=True)
+    async with a_node(*variants, state_dir=tmp_path) as (agent, _):
+        assert [loaded.variant for loaded in agent.capacity().loaded] == ["one"]
+    (tmp_path / "warm.json").write_text("{")
+    async with a_node(*variants, state_dir=tmp_path) as (agent, _):
+        assert not agent.capacity().loaded
