@@ -9,7 +9,7 @@ import pytest
 
 from middle_tier.client import AsyncMesh
 from protocol.errors import MeshError
-from tests.integration.conftest import eventually
+from tests.integration.conftest import eventually, tiermesh
 
 pytestmark = pytest.mark.mesh
 
@@ -45,20 +45,30 @@ def failures(outcomes: Counter) -> dict[str, int]:
     return {what: count for what, count in outcomes.items() if what.startswith("failed")}
 
 
-async def test_no_query_fails_when_an_agent_is_killed(running, images):
-    before = running.process("edge-1")["pid"]
+async def test_no_query_fails_when_the_agent_that_serves_is_killed(running, images):
+    quiet = await steadily(running, images[0], 1.0, lambda: None)
+    victim = max(("edge-1", "edge-2"), key=lambda node: quiet[node])
+    before = running.process(victim)["pid"]
     outcomes = await steadily(running, images[0], 4.0, lambda: os.kill(before, signal.SIGKILL))
     assert not failures(outcomes)
-    assert outcomes["edge-2"] > RATE
-    eventually(lambda: running.process("edge-1")["pid"] not in {None, before}, "it is restarted")
-    eventually(lambda: running.health("edge-1") == "alive", "it is alive again")
+    assert sum(outcomes.values()) == 4 * RATE + 1
+    assert outcomes[victim] < 4 * RATE
+    eventually(lambda: running.process(victim)["pid"] not in {None, before}, "it is restarted")
+    eventually(lambda: running.health(victim) == "alive", "it is alive again")
 
 
 async def test_a_killed_agent_serves_again_when_it_is_back(running, images):
-    eventually(lambda: running.health("edge-1") == "alive", "it is alive")
-    outcomes = await steadily(running, images[0], 3.0, lambda: None)
+    before = running.process("edge-1")["pid"]
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: running.process("edge-1")["pid"] not in {None, before}, "it is restarted")
+    eventually(lambda: running.health("edge-1") == "alive", "it is alive again")
+    assert tiermesh("nodes", "drain", "edge-2", "--dir", running.dir).returncode == 0
+    try:
+        outcomes = await steadily(running, images[0], 2.0, lambda: None)
+    finally:
+        assert tiermesh("nodes", "resume", "edge-2", "--dir", running.dir).returncode == 0
     assert not failures(outcomes)
-    assert outcomes["edge-1"]
+    assert outcomes["edge-1"] > RATE
 
 
 async def test_a_node_that_stays_away_is_gone(running):
