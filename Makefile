@@ -77,7 +77,7 @@ clean:  ## Remove the environments and everything else that was made.
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/$(STAMP): pyproject.toml
-	@echo "==> making .venv (the mesh: about 500 MB)"
+	@echo "==> making .venv (the mesh: about 400 MB)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tiermesh needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python $(PIP) -e '.[litert,onnx,cloud,text,embedded]' $(BRIEF)
