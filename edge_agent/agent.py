@@ -66,7 +66,7 @@ class Agent:
         parts.warming.woken = parts.serving.woken
         parts.warming.failed = self._failed
         parts.warming.changed = self._changed
-        self._last_warm = LastWarm(parts.config.state_dir / "warm.json")
+        self._last_warm = LastWarm(parts.config.state_dir / "warm.json", parts.warming.aside)
 
     def __repr__(self) -> str:
         parts, now = self._parts, self._parts.clock.now()

@@ -62,6 +62,10 @@ class Loader:
             if form != "pt2":
                 self._thread.submit(partial(_prepare, form))
 
+    def aside(self, work: Callable[[], None]) -> None:
+        """Do `work`, which raises nothing, after what was begun."""
+        self._thread.submit(work)
+
     def load(
         self,
         holding: Holding,

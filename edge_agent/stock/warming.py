@@ -53,6 +53,10 @@ class Warming:
         """Import the runtimes of what this node holds, or the first ask would wait for that too."""
         self._loader.prepare({one.held.variant.format for one in self._holdings.all.values()})
 
+    def aside(self, work: Callable[[], None]) -> None:
+        """Do `work`, which raises nothing, on the loader's thread: a disk may be slow."""
+        self._loader.aside(work)
+
     def want(self, holding: Holding) -> bool:
         """Load it unless that is under way; False when there is no room beside what is in use."""
         if holding.state != "cold":

@@ -396,6 +396,7 @@ async def test_a_node_that_starts_again_warms_what_it_had_warm(tmp_path):
         assert await caller.order("evict", Order(variant="two")) == Done(ok=True)
     async with a_node(*variants, state_dir=tmp_path) as (agent, _):
         assert [loaded.variant for loaded in agent.capacity().loaded] == ["one"]
-    (tmp_path / "warm.json").write_text("{")
-    async with a_node(*variants, state_dir=tmp_path) as (agent, _):
-        assert not agent.capacity().loaded
+    for unreadable in ("{", "5", '{"one": 1}', "[1]"):
+        (tmp_path / "warm.json").write_text(unreadable)
+        async with a_node(*variants, state_dir=tmp_path) as (agent, _):
+            assert not agent.capacity().loaded
