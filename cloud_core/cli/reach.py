@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from middle_tier.client import Mesh
 
 from cloud_core.up.layout import Layout
 from cloud_core.up.state import State, running
+from middle_tier.client import Mesh
 from protocol.errors import UnreachableError
 
 HOME = Path("~/.tiermesh")
