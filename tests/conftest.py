@@ -32,6 +32,8 @@ class NatsServer:
     folder: Path
     program: Path
     port: int = -1
+    domain: str = ""
+    """Of its JetStream, which it has only with a domain."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -42,7 +44,7 @@ class NatsServer:
         command = [self.program, "-a", "127.0.0.1", "-p", str(self.port)]
         command += ["-l", self.folder / "nats.log", "--ports_file_dir", self.folder]
         config = self.folder / "nats.conf"
-        config.write_text("max_payload: 8MB\n")
+        config.write_text(f"max_payload: 8MB\n{self._jetstream()}")
         self.process = subprocess.Popen([*command, "-c", config])
         written = self.folder / f"nats-server_{self.process.pid}.ports"
         for _ in range(400):
@@ -51,6 +53,14 @@ class NatsServer:
                 return
             time.sleep(0.01)
         raise RuntimeError((self.folder / "nats.log").read_text())
+
+    def _jetstream(self) -> str:
+        if not self.domain:
+            return ""
+        return (
+            f'jetstream {{domain: "{self.domain}", store_dir: "{self.folder / "streams"}", '
+            "max_memory_store: 64MB, max_file_store: 1GB}\n"
+        )
 
     def stop(self) -> None:
         """Kill it, as a crash would."""
@@ -85,6 +95,17 @@ def own_nats(nats_program: Path, tmp_path: Path) -> Iterator[NatsServer]:
     folder = tmp_path / "own-nats"
     folder.mkdir()
     server = NatsServer(folder, nats_program)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_jetstream(nats_program: Path, tmp_path: Path) -> Iterator[NatsServer]:
+    """A server of the test's own that keeps streams, in the domain `hub`."""
+    folder = tmp_path / "own-jetstream"
+    folder.mkdir()
+    server = NatsServer(folder, nats_program, domain="hub")
     server.start()
     yield server
     server.stop()

@@ -38,6 +38,10 @@ class Layout:
     def nats(self, server: str) -> Path:
         return self.root / "config" / f"{server}.conf"
 
+    def streams(self, server: str) -> Path:
+        """Where a server keeps its streams (JetStream)."""
+        return self.root / "streams" / server
+
     def log(self, process: str) -> Path:
         return self.root / "logs" / f"{process}.log"
 

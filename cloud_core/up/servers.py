@@ -18,6 +18,23 @@ ping_max: 2
 """
 
 
+MAX_FILE = "2GB"
+"""Of one server's streams on disk: desired state, events and bundles' bytes."""
+MAX_MEMORY = "64MB"
+
+
+def jetstream(domain: str, folder: Path) -> str:
+    """Return the block that keeps streams in `folder`; leaf nodes reach each other's by domain."""
+    return f"""\
+jetstream {{
+  domain: "{domain}"
+  store_dir: "{folder}"
+  max_memory_store: {MAX_MEMORY}
+  max_file_store: {MAX_FILE}
+}}
+"""
+
+
 def program() -> Path:
     """Return the nats-server of the `embedded` extra, else the one on PATH."""
     embedded = Path(sysconfig.get_path("scripts")) / "nats-server"
@@ -45,12 +62,12 @@ class Login:
         return f'{{user: "{self.user}", password: "{self.password}"}}'
 
 
-def hub(port: int, leaf_port: int, *, client: Login, leaf: Login) -> str:
+def hub(port: int, leaf_port: int, *, store: Path, client: Login, leaf: Login) -> str:
     """Return the configuration of the cloud's server, which sites' servers connect to."""
     return f"""\
 server_name: hub
 listen: "127.0.0.1:{port}"
-{_COMMON}authorization {{
+{_COMMON}{jetstream("hub", store)}authorization {{
   users: [{client.entry()}]
 }}
 leafnodes {{
@@ -65,13 +82,13 @@ leafnodes {{
 """
 
 
-def site(name: str, port: int, *, clients: list[Login], uplink: str) -> str:
+def site(name: str, port: int, *, store: Path, clients: list[Login], uplink: str) -> str:
     """Return the configuration of a site's server; `uplink` is its way to the hub."""
     users = "\n    ".join(login.entry() for login in clients)
     return f"""\
 server_name: {name}
 listen: "127.0.0.1:{port}"
-{_COMMON}authorization {{
+{_COMMON}{jetstream(name, store)}authorization {{
   users: [
     {users}
   ]

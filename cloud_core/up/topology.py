@@ -94,7 +94,7 @@ def planned(setting: Setting) -> Topology:
         for edge in edges
     ]
     return Topology(
-        servers=_servers(ports, logins),
+        servers=_servers(setting, logins),
         configs={
             "relay": _relays(ports).model_dump_json(indent=2),
             CLOUD: _site(setting, CLOUD, nats_url=logins["cloud"].url(ports.hub)),
@@ -117,12 +117,21 @@ def planned(setting: Setting) -> Topology:
     )
 
 
-def _servers(ports: Ports, logins: Mapping[str, Login]) -> dict[str, str]:
+def _servers(setting: Setting, logins: Mapping[str, Login]) -> dict[str, str]:
+    ports, store = setting.ports, setting.layout.streams
     uplink = logins["leaf"].url(ports.middle_cloud, "nats-leaf")
     at_site = [logins["site"], logins["edge"]]
     return {
-        "nats-hub": servers.hub(ports.hub, ports.leaf, client=logins["cloud"], leaf=logins["leaf"]),
-        "nats-site": servers.site(SITE, ports.site, clients=at_site, uplink=uplink),
+        "nats-hub": servers.hub(
+            ports.hub,
+            ports.leaf,
+            store=store("nats-hub"),
+            client=logins["cloud"],
+            leaf=logins["leaf"],
+        ),
+        "nats-site": servers.site(
+            SITE, ports.site, store=store("nats-site"), clients=at_site, uplink=uplink
+        ),
     }
 
 

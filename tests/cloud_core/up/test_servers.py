@@ -45,12 +45,12 @@ def checked(program: Path, path: Path, env: dict[str, str] | None = None):
     return subprocess.run(command, check=False, capture_output=True, text=True, env=env)
 
 
-def configurations() -> dict[str, str]:
+def configurations(store: Path) -> dict[str, str]:
     cloud, leaf, site = (Login(user, "0a1b2c") for user in ("cloud", "leaf", "site"))
     uplink = leaf.url(7422, "nats-leaf")
     return {
-        "hub": servers.hub(4222, 7422, client=cloud, leaf=leaf),
-        "site": servers.site("site-1", 4223, clients=[site], uplink=uplink),
+        "hub": servers.hub(4222, 7422, store=store, client=cloud, leaf=leaf),
+        "site": servers.site("site-1", 4223, store=store, clients=[site], uplink=uplink),
         "single": servers.single(4224, client=cloud),
     }
 
@@ -58,7 +58,7 @@ def configurations() -> dict[str, str]:
 @pytest.mark.parametrize("name", ["hub", "site", "single"])
 def test_the_server_takes_our_configuration(name, tmp_path, nats_program):
     path = tmp_path / "nats.conf"
-    path.write_text(configurations()[name])
+    path.write_text(configurations(tmp_path / "streams")[name])
     run = checked(nats_program, path)
     assert run.returncode == 0, run.stderr
 
@@ -66,6 +66,7 @@ def test_the_server_takes_our_configuration(name, tmp_path, nats_program):
 @pytest.mark.parametrize("name", ["hub", "site"])
 def test_the_server_takes_the_configurations_for_other_machines(name, tmp_path, nats_program):
     text = (DEPLOY / f"{name}.conf").read_text()
+    text = text.replace("/var/lib/tiermesh", str(tmp_path))
     (tmp_path / "pair.pem").write_bytes(a_certificate_and_its_key())
     for part in ("crt", "key"):
         text = text.replace(f"/etc/tiermesh/tls/{name}.{part}", str(tmp_path / "pair.pem"))
