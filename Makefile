@@ -68,6 +68,8 @@ bench: .venv-test/$(STAMP)  ## Measure, and print what was measured.
 	@$(TEST) -m tests.benchmark $(ARGS)
 	@echo "==> decisions of the planner"
 	@$(TEST) tests/benchmark/planner.py --decisions 4000
+	@echo "==> checking tokens"
+	@$(TEST) tests/benchmark/tokens.py
 	@echo "==> the router by itself"
 	@$(TEST) tests/benchmark/router.py
 

@@ -17,11 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocol.errors import ConflictError
 from protocol.names import check_name
-from protocol.tokens import ALGORITHM, AUDIENCE, Scope
+from protocol.tokens import ALGORITHM, AUDIENCE, ISSUER, Budget, Scope
 
 OPERATOR: tuple[Scope, ...] = ("ask", "plan", "read", "operate")
 TENANT: tuple[Scope, ...] = ("ask", "plan", "read")
-ISSUER = "tiermesh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,7 @@ class Grant:
     lifetime_s: int
     tasks: Sequence[str] | None = None
     tiers: Sequence[str] | None = None
+    budget: Budget | None = None
 
 
 class SigningKey:
@@ -81,6 +81,8 @@ class SigningKey:
             claims["tasks"] = [check_name(task, "task") for task in grant.tasks]
         if grant.tiers is not None:
             claims["tiers"] = list(grant.tiers)
+        if grant.budget is not None:
+            claims["budget"] = grant.budget.model_dump(exclude_none=True)
         return jwt.encode(claims, self._key, ALGORITHM, headers={"kid": self.id})
 
     def gate_keys(self) -> str:

@@ -1,19 +1,23 @@
-"""Where a request enters: who asks, and what the token allows.
+"""Where a request enters: who asks, what the token allows, what of the budget is left.
 
-What a token is stands in protocol.tokens; tenants' tasks and scopes are enforced by each route with
-`Claims.demand`. Nothing here issues tokens.
+What a token is stands in protocol.tokens, who the tenants are in `register`, what may be used in
+`budgets`; tasks and scopes are enforced by each route with `Claims.demand`. Nothing here issues
+tokens.
 """
 
 import base64
 import binascii
 import json
 from collections.abc import Mapping
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge_agent.clock import Clock
+from middle_tier.budgets import Account, Accounts
+from middle_tier.register import Register
 from protocol.errors import BadRequestError, UnauthenticatedError
-from protocol.tokens import AUDIENCE, LEEWAY_S, MAX_TOKEN_BYTES, Claims, check
+from protocol.tokens import AUDIENCE, ISSUER, LEEWAY_S, MAX_TOKEN_BYTES, Budget, Claims, check
 
 MAX_KNOWN = 4096
 """Verified tokens that are remembered; all are forgotten when there are more."""
@@ -22,12 +26,52 @@ FOR_EVER = 253_402_300_799
 """The last second of the year 9999: the claims of an open gate do not expire."""
 
 
+class Foreign(Protocol):
+    """Somebody else's tokens that are believed here."""
+
+    def claims(self, token: str, now: float) -> Claims | None:
+        """What the token says in our words; None: it is none of these. Raises as `check` does."""
+        ...
+
+
+class Caller:
+    """Who asks, what they may, and what they have used. One for each token that is known."""
+
+    __slots__ = ("_clock", "accounts", "claims", "share")
+
+    def __init__(
+        self, claims: Claims, accounts: tuple[Account, ...], clock: Clock, share: float = 1.0
+    ) -> None:
+        self.claims = claims
+        self.accounts = accounts
+        self.share = share
+        self._clock = clock
+
+    def check(self) -> None:
+        """Raise `OverBudgetError` when no query of theirs may begin now."""
+        now, wall = self._clock.now(), self._clock.wall()
+        for account in self.accounts:
+            refusal = account.refusal(now, wall)
+            if refusal is not None:
+                raise refusal
+
+    def begin(self) -> None:
+        """A query that was checked begins; `end` follows, once."""
+        for account in self.accounts:
+            account.begin()
+
+    def end(self, cost_usd: float = 0.0) -> None:
+        wall = self._clock.wall()
+        for account in self.accounts:
+            account.end(cost_usd, wall)
+
+
 class Gate:
     """Admits requests by their ``Authorization`` header.
 
-    A token is verified once and then remembered by the whole header until it expires; whether it
-    has been taken back is looked up each time. With `open_tenant` nobody needs a token and
-    everybody is that tenant: for loopback only.
+    A token is verified once and then remembered by the whole header until it expires, or until
+    anything in the register changes. With `open_tenant` nobody needs a token and everybody is that
+    tenant: for loopback only. Without a register what a token says is all there is to know.
     """
 
     def __init__(
@@ -35,35 +79,50 @@ class Gate:
         keys: Mapping[str, Ed25519PublicKey],
         clock: Clock,
         *,
-        revoked: frozenset[str] = frozenset(),
+        register: Register | None = None,
+        foreign: Foreign | None = None,
         open_tenant: str | None = None,
     ) -> None:
         self.keys = dict(keys)
-        self.revoked = revoked
+        self.register = register
+        self.foreign = foreign
+        self.accounts = Accounts()
         self._clock = clock
-        self._known: dict[str, Claims] = {}
-        self._everybody = None if open_tenant is None else everything(open_tenant)
+        self._known: dict[str, Caller] = {}
+        self._everybody = None
+        if open_tenant is not None:
+            self._everybody = self._caller(everything(open_tenant))
+        if register is not None:
+            register.changed = self.forget
 
     def __repr__(self) -> str:
         if self._everybody is not None:
-            return f"<Gate open to {self._everybody.sub}>"
+            return f"<Gate open to {self._everybody.claims.sub}>"
         return f"<Gate {len(self.keys)} keys | {len(self._known)} tokens known>"
+
+    def forget(self) -> None:
+        """Verify every token anew, when it comes next."""
+        self._known.clear()
 
     def admit(self, authorization: str | None) -> Claims:
         """Return what the caller may do, or raise `UnauthenticatedError`."""
+        return self.caller(authorization).claims
+
+    def caller(self, authorization: str | None) -> Caller:
+        """Return who asks, with what they have used, or raise `UnauthenticatedError`."""
         if self._everybody is not None:
             return self._everybody
         if authorization is None:
             raise UnauthenticatedError(
                 "no token was sent", "send 'Authorization: Bearer <token>' with the request"
             )
-        claims = self._known.get(authorization)
+        caller = self._known.get(authorization)
         now = self._clock.wall()
-        if claims is not None and now < claims.exp + LEEWAY_S and claims.jti not in self.revoked:
-            return claims
+        if caller is not None and now < caller.claims.exp + LEEWAY_S:
+            return caller
         return self._verify(authorization, now)
 
-    def _verify(self, authorization: str, now: float) -> Claims:
+    def _verify(self, authorization: str, now: float) -> Caller:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise UnauthenticatedError(
@@ -71,18 +130,37 @@ class Gate:
                 "send 'Authorization: Bearer <token>'",
             )
         self._known.pop(authorization, None)
-        claims = check(token.strip(), self.keys, now=now, revoked=self.revoked)
+        caller = self._caller(self._claims(token.strip(), now))
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         if len(authorization) <= 2 * MAX_TOKEN_BYTES:
-            self._known[authorization] = claims
-        return claims
+            self._known[authorization] = caller
+        return caller
+
+    def _claims(self, token: str, now: float) -> Claims:
+        claims = self.foreign.claims(token, now) if self.foreign is not None else None
+        if claims is None:
+            revoked = self.register.revoked if self.register is not None else ()
+            claims = check(token, self.keys, now=now, revoked=revoked)
+        return claims if self.register is None else self.register.permitted(claims)
+
+    def _caller(self, claims: Claims) -> Caller:
+        """A tenant's budget binds all its tokens together; a token's own binds it besides."""
+        now, wall = self._clock.now(), self._clock.wall()
+        tenant = self.register.tenants[claims.sub] if self.register is not None else None
+        budget = tenant.budget if tenant is not None else Budget()
+        accounts = [self.accounts.of(claims.sub, budget, now, wall)]
+        if claims.budget != Budget():
+            own = f"{claims.sub}/{claims.jti}"
+            accounts.append(self.accounts.of(own, claims.budget, now, wall))
+        share = tenant.share if tenant is not None else 1.0
+        return Caller(claims, tuple(accounts), self._clock, share)
 
 
 def everything(tenant: str) -> Claims:
     """Claims that permit all there is: what an open gate hands to everybody."""
     return Claims(
-        iss="local", aud=AUDIENCE, sub=tenant, jti="local", iat=0, exp=FOR_EVER,
+        iss=ISSUER, aud=AUDIENCE, sub=tenant, jti="local", iat=0, exp=FOR_EVER,
         scopes=("ask", "plan", "read", "operate"),
     )  # fmt: skip
 

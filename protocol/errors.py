@@ -19,6 +19,7 @@
 The text of each is safe to show to a tenant; the cause goes to the log with ``from``.
 """
 
+from math import ceil
 from typing import ClassVar
 
 
@@ -102,6 +103,13 @@ class OverBudgetError(MeshError):
 
     status = 429
     reason = "over_budget"
+
+    def __init__(self, error: str, hint: str = "", *, retry_after_s: float = 1.0) -> None:
+        super().__init__(error, hint)
+        self.retry_after_s = retry_after_s
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(max(1, ceil(self.retry_after_s)))}
 
 
 class NoCandidateError(MeshError):

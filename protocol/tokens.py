@@ -4,7 +4,7 @@ A token is a JWT signed with Ed25519 (RFC 8037, ``alg: EdDSA``). PyJWT checks th
 are checked here against a ``now`` that the caller gives: the wall clock is not ours to read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Annotated, Literal
 
 import jwt
@@ -16,6 +16,7 @@ from protocol.errors import ForbiddenError, UnauthenticatedError
 from protocol.types import Count, Name, NonNegative, Tier, Wire
 
 AUDIENCE = "tiermesh"
+ISSUER = "tiermesh"
 ALGORITHM = "EdDSA"
 MAX_TOKEN_BYTES = 4096
 LEEWAY_S = 5.0
@@ -61,7 +62,7 @@ class Claims(Wire):
 
 
 def check(
-    token: str, keys: Mapping[str, Ed25519PublicKey], *, now: float, revoked: frozenset[str]
+    token: str, keys: Mapping[str, Ed25519PublicKey], *, now: float, revoked: Container[str]
 ) -> Claims:
     """Return what the token says, or raise `UnauthenticatedError`.
 
@@ -112,6 +113,8 @@ def _read(payload: dict[str, object]) -> Claims:
         raise _refused("the token lacks a claim, or has a malformed one") from error
     if claims.aud != AUDIENCE:
         raise _refused("the token is for another audience")
+    if claims.iss != ISSUER:
+        raise _refused("the token is of another issuer")
     return claims
 
 

@@ -11,7 +11,7 @@ from itertools import count
 from typing import NamedTuple
 
 from edge_agent.clock import Clock
-from middle_tier.gate import Gate
+from middle_tier.gate import Caller, Gate
 from middle_tier.http import oip
 from middle_tier.http.behind import Answering, Outcome, Seeing
 from middle_tier.http.checked import Checked, Reader
@@ -23,7 +23,7 @@ from middle_tier.http.signature import Signature
 from middle_tier.http.tally import Tally, outcome_of
 from middle_tier.scheduler.types import Plan
 from protocol.codec import Bytes
-from protocol.errors import MeshError, NoCandidateError, UnknownError
+from protocol.errors import MeshError, NoCandidateError, OverBudgetError, UnknownError
 from protocol.messages import Answer, Query
 from protocol.tokens import Claims
 
@@ -46,10 +46,14 @@ class Call(NamedTuple):
 class Job(NamedTuple):
     """A request that has passed every check."""
 
-    tenant: str
+    caller: Caller
     query: Query
     checked: Checked
     started: float
+
+    @property
+    def tenant(self) -> str:
+        return self.caller.claims.sub
 
 
 class Inference:
@@ -94,8 +98,10 @@ class Inference:
 
     def _begin(self, call: Call) -> Response | Pending:
         started = self._clock.now()
-        claims = self.gate.admit(call.authorization)
+        caller = self.gate.caller(call.authorization)
+        claims = caller.claims
         claims.demand("ask", call.task)
+        caller.check()
         checked = self.reader(claims, call.task).read(call.variant, call.body, call.json_length)
         wanted = checked.wanted
         query = Query(
@@ -107,7 +113,7 @@ class Inference:
             tiers=claims.tiers,
             traceparent=call.traceparent,
         )
-        job = Job(claims.sub, query, checked, started)
+        job = Job(caller, query, checked, started)
         key = call.key if call.key is not None else checked.id
         if key is None:
             return self._pursued(job)
@@ -119,24 +125,41 @@ class Inference:
     def _pursued(self, job: Job) -> Pending:
         """Have the query answered, and make of that what the caller gets."""
         plan = self._plan(job.query) if job.checked.wanted.explain else None
-        return Pursued(
-            self.router.pursue(job.query, job.checked.buffers),
-            partial(self._finish, job, plan),
-            partial(self.tally.failed, job.tenant, job.query.want.task, "cancelled"),
-        )
+        pursuit = self.router.pursue(job.query, job.checked.buffers)
+        job.caller.begin()
+        return Pursued(pursuit, partial(self._finish, job, plan), partial(self._gone, job))
 
     async def _run(self, job: Job) -> Response:
+        try:
+            job.caller.check()  # others have begun since it was looked at
+        except OverBudgetError as error:
+            self.tally.failed(None, job.query.want.task, outcome_of(error))
+            return oip.failure(error)
         return await settled(self._pursued(job))
+
+    def _gone(self, job: Job) -> None:
+        """Nobody waits for it any more."""
+        job.caller.end()
+        self.tally.failed(job.tenant, job.query.want.task, "cancelled")
 
     def _finish(self, job: Job, plan: Plan | None, outcome: Outcome) -> Response:
         task = job.query.want.task
         try:
-            return self._answered(job, *outcome.result(), plan)
+            answer, buffers = outcome.result()
         except MeshError as error:
+            job.caller.end()
             self.tally.failed(job.tenant, task, outcome_of(error))
             return oip.failure(self._known_names(job.query, error))
         except Exception as error:  # noqa: BLE001  # the border: callers get an incident's id
+            job.caller.end()
             self.tally.failed(job.tenant, task, "failed")
+            return incident(error)
+        job.caller.end(answer.cost_usd)
+        try:
+            return self._answered(job, answer, buffers, plan)
+        except MeshError as error:
+            return oip.failure(error)
+        except Exception as error:  # noqa: BLE001  # the border: callers get an incident's id
             return incident(error)
 
     def _plan(self, query: Query) -> Plan:

@@ -57,12 +57,16 @@ class Overview:
         )  # fmt: skip
 
     async def plan(self, request: web.Request) -> Response:
-        claims = self._admit(request)
+        caller = self._gate.caller(request.headers.get("Authorization"))
+        claims = caller.claims
         body = parsed(memoryview(await read_body(request)), _SHAPE)
         task = body.pop("task", None)
         if not isinstance(task, str):
             raise BadRequestError("the body names no task", _SHAPE)
         claims.demand("plan", task)
+        caller.check()
+        caller.begin()
+        caller.end()
         signature = self._inference.reader(claims, task).signature
         query = self._query(claims, signature, body)
         missing = absent(query, self._router.view)

@@ -48,8 +48,13 @@ class Pursued:
 
     def _done(self, outcome: Outcome) -> None:
         told, self._told = self._told, None
-        if told is not None:
-            told(None if outcome.cancelled() else self._finish(outcome))
+        if told is None:
+            return
+        if outcome.cancelled():
+            self._gone()
+            told(None)
+        else:
+            told(self._finish(outcome))
 
 
 class Awaited:

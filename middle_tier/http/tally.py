@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from protocol.errors import DeadlineError, MeshError, NoCandidateError
+from protocol.errors import DeadlineError, MeshError, NoCandidateError, OverBudgetError
 from protocol.messages import Answer
 
-Outcome = Literal["met", "late", "refused", "deadline", "invalid", "failed", "cancelled"]
+Outcome = Literal[
+    "met", "late", "refused", "deadline", "invalid", "failed", "cancelled", "over_budget"
+]
 
 BUCKETS_MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 """Upper bounds of the latency histogram."""
@@ -122,4 +124,6 @@ def outcome_of(error: MeshError) -> Outcome:
         return "deadline"
     if isinstance(error, NoCandidateError):
         return "refused"
+    if isinstance(error, OverBudgetError):
+        return "over_budget"
     return "invalid" if error.status < _INTERNAL else "failed"

@@ -30,7 +30,7 @@ class Answered(NamedTuple):
 def a_token(clock, **changes):
     """A bearer header's value."""
     claims = {
-        "iss": "mesh", "aud": "tiermesh", "sub": "acme", "jti": "t1", "iat": int(clock.wall()),
+        "iss": "tiermesh", "aud": "tiermesh", "sub": "acme", "jti": "t1", "iat": int(clock.wall()),
         "exp": int(clock.wall()) + 3600, "scopes": ["ask", "plan", "read"],
         "tasks": ["double", "pair"], **changes,
     }  # fmt: skip

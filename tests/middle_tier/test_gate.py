@@ -7,7 +7,16 @@ import pytest
 
 from edge_agent.clock import ManualClock
 from middle_tier.gate import Gate, read_keys
-from protocol.errors import BadRequestError, ForbiddenError, UnauthenticatedError
+from middle_tier.register import Issued, Register, Tenant
+from protocol.errors import (
+    BadRequestError,
+    DecodeError,
+    ForbiddenError,
+    OverBudgetError,
+    UnauthenticatedError,
+    UnreachableError,
+)
+from protocol.tokens import Budget
 from tests.middle_tier.http_parts import SIGNING_KEY, a_gate, a_token
 
 
@@ -33,13 +42,108 @@ async def test_a_known_token_still_expires():
         gate.admit(token)
 
 
+def a_register(*tenants, **fields):
+    register = Register()
+    for tenant in tenants or (Tenant(name="acme", **fields),):
+        register.put(f"tenant.{tenant.name}", tenant.model_dump_json().encode())
+    register.complete()
+    return register
+
+
+def a_guarded_gate(clock, register):
+    return Gate({"k1": SIGNING_KEY.public_key()}, clock, register=register)
+
+
+def taken_back(token_id="t1"):
+    return Issued(id=token_id, tenant="acme", revoked=1).model_dump_json().encode()
+
+
 def test_a_known_token_can_be_taken_back():
-    clock = ManualClock()
-    gate, token = a_gate(clock), a_token(clock)
+    clock, register = ManualClock(), a_register()
+    gate, token = a_guarded_gate(clock, register), a_token(clock)
     gate.admit(token)
-    gate.revoked = frozenset({"t1"})
+    register.put("token.t1", taken_back())
     with pytest.raises(UnauthenticatedError, match="revoked"):
         gate.admit(token)
+
+
+def test_a_tenant_that_is_removed_is_out_at_once():
+    clock, register = ManualClock(), a_register()
+    gate, token = a_guarded_gate(clock, register), a_token(clock)
+    gate.admit(token)
+    register.put("tenant.acme", None)
+    with pytest.raises(UnauthenticatedError, match="not a tenant"):
+        gate.admit(token)
+
+
+def test_nobody_is_admitted_before_the_tenants_are_known():
+    clock = ManualClock()
+    with pytest.raises(UnreachableError, match="not heard yet"):
+        a_guarded_gate(clock, Register()).admit(a_token(clock))
+
+
+def test_a_token_allows_no_more_than_its_tenant_may():
+    clock = ManualClock()
+    register = a_register(scopes=("ask",), tasks=("pair", "other"), tiers=("edge", "middle"))
+    gate = a_guarded_gate(clock, register)
+    claims = gate.admit(a_token(clock, tiers=["middle", "cloud"], scopes=["ask", "operate"]))
+    assert (claims.scopes, claims.tasks, claims.tiers) == (("ask",), ("pair",), ("middle",))
+
+
+def test_what_the_tenant_may_changes_for_tokens_that_are_known():
+    clock, register = ManualClock(), a_register()
+    gate, token = a_guarded_gate(clock, register), a_token(clock)
+    assert gate.admit(token).tiers is None
+    narrower = Tenant(name="acme", tiers=("edge",))
+    register.put("tenant.acme", narrower.model_dump_json().encode())
+    assert gate.admit(token).tiers == ("edge",)
+
+
+def test_a_broken_entry_changes_nothing():
+    clock, register = ManualClock(), a_register()
+    gate, token = a_guarded_gate(clock, register), a_token(clock)
+    register.put("token.t1", taken_back())
+    for key in ("tenant.acme", "token.t1"):
+        with pytest.raises(DecodeError):
+            register.put(key, b"{")
+    register.put("other.thing", b"{")
+    with pytest.raises(UnauthenticatedError, match="revoked"):
+        gate.admit(token)
+
+
+def test_a_tenant_keeps_its_account_under_all_its_tokens():
+    clock = ManualClock()
+    gate = a_guarded_gate(clock, a_register(budget=Budget(concurrency=2)))
+    one, other = (gate.caller(a_token(clock, jti=name)) for name in ("t1", "t2"))
+    one.begin()
+    other.begin()
+    for caller in (one, other):
+        with pytest.raises(OverBudgetError, match="under way"):
+            caller.check()
+    one.end()
+    other.check()
+
+
+def test_a_tokens_own_budget_binds_it_and_no_other():
+    clock = ManualClock()
+    gate = a_guarded_gate(clock, a_register())
+    narrow = gate.caller(a_token(clock, jti="t1", budget={"concurrency": 1}))
+    wide = gate.caller(a_token(clock, jti="t2"))
+    narrow.begin()
+    wide.check()
+    with pytest.raises(OverBudgetError):
+        narrow.check()
+
+
+def test_what_was_used_stays_used_when_the_register_changes():
+    clock, register = ManualClock(), a_register(budget=Budget(usd_per_day=1.0))
+    gate, token = a_guarded_gate(clock, register), a_token(clock)
+    caller = gate.caller(token)
+    caller.begin()
+    caller.end(2.0)
+    register.put("token.x", Issued(id="x", tenant="acme").model_dump_json().encode())
+    with pytest.raises(OverBudgetError, match="a day is spent"):
+        gate.caller(token).check()
 
 
 def test_what_is_remembered_is_bounded():

@@ -25,7 +25,7 @@ PUBLIC_PEM = OURS.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPu
 
 def claims(**changed):
     payload = {
-        "iss": "mesh", "aud": AUDIENCE, "sub": "acme", "jti": "t-1",
+        "iss": "tiermesh", "aud": AUDIENCE, "sub": "acme", "jti": "t-1",
         "iat": NOW - 10, "exp": NOW + 60, "scopes": ["ask"],
     } | changed  # fmt: skip
     return {name: value for name, value in payload.items() if value is not ...}

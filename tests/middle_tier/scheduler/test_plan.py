@@ -183,3 +183,12 @@ def test_many_equal_prices_still_give_the_fastest():
     variants = [info(f"v{n}", 1.0 + (n * 37 % 101), accuracy=0.9) for n in range(100)]
     free = a_node(loaded=[each.variant for each in variants])
     assert planned(a_view((free, variants)), a_demand(1000)).ranked[0].run_ms == 1.0
+
+
+def test_a_tenant_permitted_nowhere_gets_no_candidate():
+    assert planned(two_tiers(), a_demand(100, tiers=())).ranked == ()
+
+
+def test_a_tenant_gets_candidates_of_its_tiers_only():
+    found = planned(two_tiers(), a_demand(1000, tiers=("cloud",))).ranked
+    assert {candidate.tier for candidate in found} == {"cloud"}

@@ -1,0 +1,150 @@
+"""Pure. Who the tenants are and which tokens were taken back, as a gate knows it.
+
+Entries come from the bucket `tenants`, at the cloud and mirrored at sites. A token says what it
+allows; the register narrows that to what its tenant is permitted now. Keys are ``tenant.<name>``
+and ``token.<id>``; keys of other kinds are passed over.
+"""
+
+from typing import Annotated, TypeVar
+
+from pydantic import Field, ValidationError
+
+from protocol.errors import DecodeError, UnauthenticatedError, UnreachableError
+from protocol.tokens import Budget, Claims, Scope
+from protocol.types import Name, Positive, Tier, Wire
+
+BUCKET = "tenants"
+TENANT_SCOPES: tuple[Scope, ...] = ("ask", "plan", "read")
+
+TokenId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+
+
+T = TypeVar("T")
+WireT = TypeVar("WireT", bound=Wire)
+
+
+class Tenant(Wire):
+    """Somebody who asks, and what they may at most, whatever a token of theirs says."""
+
+    name: Name
+    scopes: tuple[Scope, ...] = TENANT_SCOPES
+    tasks: tuple[Name, ...] | None = None
+    """None: every task."""
+    tiers: tuple[Tier, ...] | None = None
+    budget: Budget = Budget()
+    """Of all its tokens together, at each gate; cost of all gates together."""
+    share: Annotated[Positive, Field(le=1000)] = 1.0
+    """Under overload it gets this in proportion to the others' shares."""
+    note: Annotated[str, Field(max_length=200)] = ""
+
+
+class Issued(Wire):
+    """A token that was handed out: all that it says, and never the token itself."""
+
+    id: TokenId
+    tenant: Name
+    scopes: tuple[Scope, ...] = ()
+    tasks: tuple[Name, ...] | None = None
+    tiers: tuple[Tier, ...] | None = None
+    budget: Budget = Budget()
+    issued: int = 0
+    """Seconds since the epoch, as `expires` and `revoked`."""
+    expires: int = 0
+    by: str = ""
+    revoked: int | None = None
+
+
+class Register:
+    """The mutable state is what the entries said last; `changed` is told of every one."""
+
+    def __init__(self, *, heard: bool = False) -> None:
+        self.heard = heard
+        """False: nothing is known yet, and so nobody is admitted."""
+        self.tenants: dict[str, Tenant] = {}
+        self.tokens: dict[str, Issued] = {}
+        self.revoked: set[str] = set()
+        """Ids of tokens that were taken back."""
+        self.changed = _nobody
+
+    def __repr__(self) -> str:
+        if not self.heard:
+            return "<Register not heard yet>"
+        return f"<Register {len(self.tenants)} tenants | {len(self.revoked)} tokens revoked>"
+
+    def put(self, key: str, value: bytes | None) -> None:
+        """Take an entry in; `value` is None where it was deleted.
+
+        Raises `DecodeError` for a broken one, which changes nothing: what was said last stands.
+        """
+        kind, _, name = key.partition(".")
+        try:
+            if kind == "tenant":
+                _set(self.tenants, name, None if value is None else _read(Tenant, value))
+            elif kind == "token":
+                self._token(name, None if value is None else _read(Issued, value))
+        except ValidationError as error:
+            raise DecodeError(f"the entry {key[:160]!r} of the tenants is broken") from error
+        self.changed()
+
+    def complete(self) -> None:
+        """All that there is has been put."""
+        self.heard = True
+        self.changed()
+
+    def _token(self, token_id: str, issued: Issued | None) -> None:
+        _set(self.tokens, token_id, issued)
+        if issued is None or issued.revoked is None:
+            self.revoked.discard(token_id)
+        else:
+            self.revoked.add(token_id)
+
+    def permitted(self, claims: Claims) -> Claims:
+        """Return what the token allows of what its tenant may; raise where that is nobody's."""
+        if not self.heard:
+            raise UnreachableError(
+                "this gate has not heard yet who the tenants are",
+                "try again in a moment; a site hears it from its parent when it first starts",
+            )
+        if claims.jti in self.revoked:
+            raise UnauthenticatedError(
+                "the token has been revoked", "ask your operator for another"
+            )
+        tenant = self.tenants.get(claims.sub)
+        if tenant is None:
+            raise UnauthenticatedError("the token's tenant is not a tenant of this mesh", _OTHER)
+        return narrowed(claims, tenant)
+
+
+def narrowed(claims: Claims, tenant: Tenant) -> Claims:
+    """Return what both allow."""
+    return claims.model_copy(
+        update={
+            "scopes": tuple(scope for scope in claims.scopes if scope in tenant.scopes),
+            "tasks": _both(claims.tasks, tenant.tasks),
+            "tiers": _both(claims.tiers, tenant.tiers),
+        }
+    )
+
+
+def _both(one: tuple[T, ...] | None, other: tuple[T, ...] | None) -> tuple[T, ...] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return tuple(item for item in one if item in other)
+
+
+def _set(entries: dict[str, T], name: str, entry: T | None) -> None:
+    if entry is None:
+        entries.pop(name, None)
+    else:
+        entries[name] = entry
+
+
+def _read(model: type[WireT], value: bytes) -> WireT:
+    return model.model_validate_json(value)
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
+_OTHER = "ask your operator for another"
