@@ -34,6 +34,8 @@ class NatsServer:
     port: int = -1
     domain: str = ""
     """Of its JetStream, which it has only with a domain."""
+    more: str = ""
+    """Of its configuration."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -44,7 +46,7 @@ class NatsServer:
         command = [self.program, "-a", "127.0.0.1", "-p", str(self.port)]
         command += ["-l", self.folder / "nats.log", "--ports_file_dir", self.folder]
         config = self.folder / "nats.conf"
-        config.write_text(f"max_payload: 8MB\n{self._jetstream()}")
+        config.write_text(f"max_payload: 8MB\n{self._jetstream()}{self.more}\n")
         self.process = subprocess.Popen([*command, "-c", config])
         written = self.folder / f"nats-server_{self.process.pid}.ports"
         for _ in range(400):
@@ -83,7 +85,7 @@ def nats_program() -> Path:
 @pytest.fixture(scope="session")
 def nats_url(nats_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a server that the whole run shares: use names of your own."""
-    server = NatsServer(tmp_path_factory.mktemp("nats"), nats_program)
+    server = NatsServer(tmp_path_factory.mktemp("nats"), nats_program, domain="hub")
     server.start()
     yield server.url
     server.stop()
@@ -117,3 +119,27 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def leaf_nats(nats_program: Path, tmp_path: Path) -> Iterator[tuple[NatsServer, NatsServer]]:
+    """A hub, and a site's server behind it, each with a JetStream domain of its name."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        leaf = int(probe.getsockname()[1])
+    servers = []
+    for name, more in (
+        ("hub", f'leafnodes {{ listen: "127.0.0.1:{leaf}" }}'),
+        (
+            "site-1",
+            f'leafnodes {{ reconnect: "1s", remotes: [{{url: "nats://127.0.0.1:{leaf}"}}] }}',
+        ),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        servers.append(NatsServer(folder, nats_program, domain=name, more=more))
+        servers[-1].start()
+    hub, site = servers
+    yield hub, site
+    site.stop()
+    hub.stop()

@@ -14,6 +14,8 @@ from pathlib import Path
 from edge_agent.background import beside
 from edge_agent.bus.absent import absent
 from edge_agent.bus.base import Delivery, Handler
+from edge_agent.bus.kv import Buckets
+from edge_agent.bus.natskv import NatsBuckets
 from edge_agent.bus.requests import Requests
 from protocol.codec import Frame, decode, encode
 from protocol.errors import DecodeError, TooLargeError, UnreachableError
@@ -86,6 +88,10 @@ class NatsBus:
 
     async def request(self, subject: str, frame: Frame, timeout_s: float) -> Frame:
         return await self._requests.ask(self, subject, frame, timeout_s)
+
+    def buckets(self, domain: str | None = None) -> Buckets:
+        """Return the desired state that a JetStream domain keeps; None: the server's own."""
+        return NatsBuckets(self._client, domain)
 
     async def rtt_s(self) -> float:
         if not self.connected:

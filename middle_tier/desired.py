@@ -1,0 +1,78 @@
+"""The desired state that a site goes by: a mirror of each bucket, and the buckets to write to.
+
+The topmost site makes the buckets where they are missing. What stands in them is others' business.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from edge_agent.background import beside
+from edge_agent.bus.kv import HISTORY_LIMIT, Bucket, Buckets
+from edge_agent.bus.memorykv import MemoryBuckets
+from edge_agent.clock import Clock
+from middle_tier import mirror
+from middle_tier.mirror import Mirror
+from protocol.errors import MeshError
+
+log = logging.getLogger(__name__)
+
+BUCKETS: Mapping[str, int] = {"policy": HISTORY_LIMIT, "tenants": 8}
+"""Those that every gate follows, and how many revisions of a key each keeps."""
+RETRY_S = 1.0
+
+
+class Desired:
+    """What is wanted of this site, by bucket."""
+
+    def __init__(self, buckets: Buckets, mirrors: Mapping[str, Mirror]) -> None:
+        self._buckets = buckets
+        self._mirrors = mirrors
+
+    def mirror(self, name: str) -> Mirror:
+        """What is known of a bucket, cut off or not."""
+        return self._mirrors[name]
+
+    def bucket(self, name: str) -> Bucket:
+        """The bucket itself: to write to, and for its history. Raises when it is cut off."""
+        return self._buckets.at(name)
+
+
+@asynccontextmanager
+async def following(
+    buckets: Buckets, folder: Path, clock: Clock, *, top: bool
+) -> AsyncIterator[Desired]:
+    """Follow every bucket until the block ends; `top`: make those that are missing."""
+    paths = {name: folder / f"{name}.json" for name in BUCKETS}
+    async with AsyncExitStack() as stack:
+        if isinstance(buckets, MemoryBuckets):
+            await _restore(buckets, paths)
+        mirrors = {
+            name: await stack.enter_async_context(mirror.following(buckets.at(name), path))
+            for name, path in paths.items()
+        }
+        if top:
+            await stack.enter_async_context(beside(_make(buckets, clock), "desired-buckets"))
+        yield Desired(buckets, mirrors)
+
+
+async def _restore(buckets: MemoryBuckets, paths: Mapping[str, Path]) -> None:
+    """A site of one has no other place to keep its desired state than the mirrors' files."""
+    for name, path in paths.items():
+        bucket = await buckets.bucket(name, history=BUCKETS[name])
+        for entry in mirror.load(path):
+            await bucket.put(entry.key, entry.value or b"")
+
+
+async def _make(buckets: Buckets, clock: Clock) -> None:
+    """Make each bucket as soon as it can be: the server may come later than we."""
+    missing = dict(BUCKETS)
+    while missing:
+        try:
+            for name, history in tuple(missing.items()):
+                await buckets.bucket(name, history=history)
+                del missing[name]
+        except MeshError as error:
+            log.debug("not made yet: %s: %s", sorted(missing), error)
+            await clock.sleep(RETRY_S)
