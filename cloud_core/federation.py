@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from cloud_core.config import CloudConfig
 from cloud_core.front_door import FrontDoor
 from middle_tier import node
+from middle_tier.desired import Desired
 from middle_tier.gate import Gate
 from middle_tier.http.webroutes import Route
 from middle_tier.node import SiteNode
@@ -82,7 +83,7 @@ class Federation:
 async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
     """Run the cloud until the block ends."""
 
-    def extra(router: Router, gate: Gate) -> Sequence[Route]:
+    def extra(router: Router, gate: Gate, _: Desired) -> Sequence[Route]:
         return FrontDoor(Federation(router), router, gate).routes()
 
     async with node.running(config, extra=extra) as site:

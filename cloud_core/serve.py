@@ -107,6 +107,7 @@ def _site(
         keys=order.layout.gate_keys if order.auth else None,
         no_auth=not order.auth,
         agent=agent,
+        state_dir=order.layout.node("serve"),
     )
 
 

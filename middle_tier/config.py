@@ -51,6 +51,14 @@ class SiteConfig(Config):
     agent: AgentConfig | None = None
     """The node in this process; null: the site's nodes are elsewhere."""
 
+    state_dir: Path | None = None
+    """Where it keeps what it was told last; null: with its own node's. Lost while the uplink is
+    cut, it goes by this file alone until it is told again."""
+
+    desired_domain: Name | None = None
+    """The JetStream domain that keeps the mesh's desired state: the hub's, for a site behind a leaf
+    node; null: that of its own NATS server."""
+
     policy: Policy = Policy()
     """Prices, permitted tiers, what to do on a miss: until an operator changes it."""
 
@@ -59,6 +67,12 @@ class SiteConfig(Config):
 
     drain_s: Annotated[float, Field(ge=0)] = 5.0
     """Longest time to finish what is under way when told to stop."""
+
+    @property
+    def desired_dir(self) -> Path:
+        """Where the mirrors of desired state lie."""
+        own = self.agent.state_dir if self.agent is not None else Path("state")
+        return (self.state_dir or own) / "desired"
 
     @model_validator(mode="after")
     def _consistent(self) -> "SiteConfig":

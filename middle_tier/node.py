@@ -17,11 +17,15 @@ from edge_agent.agent import Agent
 from edge_agent.bundles.store import Store
 from edge_agent.bus import nats
 from edge_agent.bus.base import Bus
+from edge_agent.bus.kv import Buckets
 from edge_agent.bus.memory import MemoryBus, MemoryNetwork
+from edge_agent.bus.memorykv import MemoryBuckets
 from edge_agent.clock import Clock, SystemClock
 from edge_agent.profiler import Profiles
+from middle_tier import desired
 from middle_tier import router as routers
 from middle_tier.config import SiteConfig
+from middle_tier.desired import Desired
 from middle_tier.gate import Gate, read_keys
 from middle_tier.http.ingress import Limits, serving
 from middle_tier.http.webroutes import Route
@@ -36,7 +40,7 @@ from protocol.errors import BadRequestError
 
 log = logging.getLogger(__name__)
 
-Extra = Callable[[Router, Gate], Sequence[Route]]
+Extra = Callable[[Router, Gate, Desired], Sequence[Route]]
 """Makes the routes that a gate has beside every gate's."""
 
 
@@ -49,6 +53,7 @@ class SiteNode:
     """Of its gate."""
     router: Router
     gate: Gate
+    desired: Desired
 
     @property
     def view(self) -> View:
@@ -72,7 +77,9 @@ async def running(
     gate = _gate(config, clock)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        bus = await enter(_bus(config))
+        bus, buckets = await enter(_bus(config))
+        top = config.parent is None
+        wanted = await enter(desired.following(buckets, config.desired_dir, clock, top=top))
         own = await enter(_own_node(config, bus, clock, store))
         router = _router(config, bus, clock)
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
@@ -80,7 +87,7 @@ async def running(
         if own is not None:  # its first advert came before anybody listened
             router.view.advert(own.capacity(), clock.now())
             router.view.describe(own.description(), clock.now())
-        routes = extra(router, gate) if extra is not None else ()
+        routes = extra(router, gate, wanted) if extra is not None else ()
         url = await enter(
             serving(
                 router, gate, host=config.host, port=config.port, extra_routes=routes,
@@ -90,19 +97,19 @@ async def running(
         await enter(_uplinked(config, router))
         await enter(Routes(router).open())
         log.info("%s is ready at %s", config.site, url)
-        yield SiteNode(config, url, router, gate)
+        yield SiteNode(config, url, router, gate, wanted)
         log.info("%s stops", config.site)
 
 
 @asynccontextmanager
-async def _bus(config: SiteConfig) -> AsyncIterator[Bus]:
-    """The own node by memory; all others by NATS, where there is one."""
+async def _bus(config: SiteConfig) -> AsyncIterator[tuple[Bus, Buckets]]:
+    """The own node by memory; all others, and desired state, by NATS, where there is one."""
     if config.nats_url is None:
-        yield MemoryBus(MemoryNetwork())
+        yield MemoryBus(MemoryNetwork()), MemoryBuckets()
         return
     name, credentials = f"site {config.site}", config.nats_credentials
     async with nats.connecting(config.nats_url, name=name, user_credentials=credentials) as far:
-        yield JoinedBus(far)
+        yield JoinedBus(far), far.buckets(config.desired_domain)
 
 
 @asynccontextmanager

@@ -177,6 +177,8 @@ def _site(setting: Setting, site: str, *, nats_url: str) -> str:
             "port": setting.ports.cloud_gate if cloud else setting.ports.site_gate,
             "keys": setting.layout.gate_keys,
             "agent": _agent(setting, node, site, tier),
+            "state_dir": setting.layout.node(node),
+            "desired_domain": None if cloud else "hub",
         }
     )
     return config.model_dump_json(indent=2)
