@@ -5,7 +5,7 @@ Serving has the way of an ask, warming the life of a variant, advertise the tell
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,6 +19,7 @@ from edge_agent.bus.base import Bus, Delivery
 from edge_agent.capacity import Moment, State
 from edge_agent.clock import Clock
 from edge_agent.config import AgentConfig
+from edge_agent.near import Caller
 from edge_agent.profiler import Profiles
 from edge_agent.queue.gathering import Gathering
 from edge_agent.queue.reception import Reception
@@ -30,9 +31,9 @@ from edge_agent.stock.last_warm import LastWarm
 from edge_agent.stock.loader import Loader, LoadVariant
 from edge_agent.stock.warming import Warming
 from protocol.adverts import Capacity, Describe, Description
-from protocol.codec import Frame
+from protocol.codec import Bytes, Frame
 from protocol.errors import ConflictError, DecodeError, MeshError, UnknownError
-from protocol.messages import Asks, Cancel, Done, Order
+from protocol.messages import Ask, Asks, Cancel, Done, Order
 from protocol.subjects import AdvertSubject, AskSubject, ControlSubject
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,11 @@ class Agent:
         warm = sum(holding.state == "warm" for holding in parts.holdings.resident())
         queued = f"{parts.serving.queue_ms(now):.0f} ms queued"
         return f"<Agent {parts.config.node} | {self.state} | {warm} loaded | {queued}>"
+
+    @property
+    def subject(self) -> str:
+        """Where it takes asks from the bus."""
+        return str(AskSubject(self._parts.config.site, self._parts.config.node))
 
     @property
     def state(self) -> State:
@@ -130,6 +136,14 @@ class Agent:
                 self._parts.serving.cancel(ids, delivery.reply)
             case other:
                 log.warning("%s on the ask subject", other.kind)
+
+    def ask(self, ask: Ask, buffers: tuple[Bytes, ...], caller: Caller) -> None:
+        """What a router in this process asks."""
+        self._parts.serving.ask(ask, buffers, caller, self._parts.clock.now())
+
+    def cancel(self, ids: Sequence[str], caller: Caller) -> None:
+        """What a router in this process does not wait for any more."""
+        self._parts.serving.cancel(ids, caller)
 
     def ordered(self, delivery: Delivery) -> None:
         """What arrives on the control subjects."""
@@ -250,7 +264,7 @@ async def running(
     try:
         async with (
             advertiser.running(agent.capacity),
-            bus.subscribe(str(AskSubject(config.site, config.node)), agent.delivered),
+            bus.subscribe(agent.subject, agent.delivered),
             bus.subscribe(
                 ControlSubject.pattern(site=config.site, node=config.node), agent.ordered
             ),

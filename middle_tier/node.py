@@ -81,7 +81,7 @@ async def running(
         top = config.parent is None
         wanted = await enter(desired.following(buckets, config.desired_dir, clock, top=top))
         own = await enter(_own_node(config, bus, clock, store))
-        router = _router(config, bus, clock)
+        router = _router(config, bus, clock, own)
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
         await enter(routers.running(router, below=below, drain_s=config.drain_s))
         if own is not None:  # its first advert came before anybody listened
@@ -126,11 +126,12 @@ async def _own_node(
         yield started
 
 
-def _router(config: SiteConfig, bus: Bus, clock: Clock) -> Router:
+def _router(config: SiteConfig, bus: Bus, clock: Clock, own: Agent | None) -> Router:
     view = View(config.site, tier=config.tier)
     router = Router(
-        bus, clock, view, config.policy, site=config.site, parent=config.parent, seed=randbits(32)
-    )
+        bus, clock, view, config.policy, site=config.site, parent=config.parent,
+        seed=randbits(32), near={} if own is None else {own.subject: own},
+    )  # fmt: skip
     if router.parent is not None:
         router.parent.mbps = config.parent_mbps
     return router

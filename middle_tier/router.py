@@ -5,19 +5,22 @@ Choosing is `scheduler`'s, carrying a choice out `pursuit`'s; what others send i
 """
 
 import logging
-from collections.abc import AsyncIterator
+from asyncio import Future, get_running_loop
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from math import prod
 
 from edge_agent.bus.base import Bus
 from edge_agent.clock import Clock
+from edge_agent.near import Near
 from middle_tier.routing.alarms import Alarms
 from middle_tier.routing.asks import Buffers, Outbox, Target
 from middle_tier.routing.doubts import Doubts
 from middle_tier.routing.ears import Ears
 from middle_tier.routing.means import Means, route_subject
 from middle_tier.routing.orders import Orders
+from middle_tier.routing.outcome import Outcome  # noqa: TC001  # TYPE_CHECKING would hide cycles
 from middle_tier.routing.pursuit import Pursuit
 from middle_tier.routing.recent import Recent
 from middle_tier.scheduler.plan import choose, choose_again, explain
@@ -40,8 +43,9 @@ class Router:
 
     def __init__(  # noqa: PLR0913  # what it is made of, each handed in
         self, bus: Bus, clock: Clock, view: View, policy: Policy, *,
-        site: str, parent: str | None = None, seed: int = 0,
+        site: str, parent: str | None = None, seed: int = 0, near: Mapping[str, Near] | None = None,
     ) -> None:  # fmt: skip
+        """`near`: the nodes in this process, by the subject that asks for them go to."""
         self.site = site
         self.view = view
         self.bus = bus
@@ -51,7 +55,7 @@ class Router:
         self._seeds = count(seed)
         self._out_bytes: dict[str, tuple[Task, int]] = {}
         self._doubts = Doubts(bus, clock, self.alarms, self._gone)
-        self.outbox = Outbox(bus, prefix=f"{site}-{seed:x}", alive=self._doubts.dispel)
+        self.outbox = Outbox(bus, near or {}, prefix=f"{site}-{seed:x}", alive=self._doubts.dispel)
         self.orders = Orders(bus, clock)
         self._recent = Recent(self._choose, self._choose_again)
         self._means = Means(
@@ -88,17 +92,18 @@ class Router:
         `UnknownError` (no such task), `BadRequestError` or `ExecutionError` (the model refused the
         tensors, or failed on them). When the caller is cancelled, so is what was asked for it.
         """
+        future: Future[Outcome] = get_running_loop().create_future()
         pursuit = self.pursue(query, buffers)
+        pursuit.begin(lambda outcome: None if future.done() else future.set_result(outcome))
         try:
-            return await pursuit.future
+            outcome = await future
         finally:
             pursuit.stop()
+        return outcome.result()
 
     def pursue(self, query: Query, buffers: Buffers) -> Pursuit:
-        """Begin to answer `query`; the pursuit's future gets what `answer` returns or raises."""
-        pursuit = Pursuit(self._means, query, buffers, self.demand(query))
-        pursuit.begin()
-        return pursuit
+        """Return what answers `query`, as `answer` does, once it is told to begin."""
+        return Pursuit(self._means, query, buffers, self.demand(query))
 
     def demand(self, query: Query) -> Demand:
         """`query` as far as choosing goes."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
+from edge_agent.near import Where
 from protocol.codec import Bytes
 from protocol.messages import Ask
 
@@ -16,7 +17,7 @@ class Waiting:
     ask: Ask
     buffers: tuple[Bytes, ...]
     """Its inputs' bytes, in the task's order."""
-    reply: str
+    reply: Where
     rows: int
     arrived: float
     due: float

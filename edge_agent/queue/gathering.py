@@ -1,9 +1,13 @@
-"""Few, full messages: the replies that are ready in one turn go back in one frame per asker."""
+"""Few, full messages: the replies that are ready in one turn go back in one frame per asker.
+
+An asker in this process gets them without a frame.
+"""
 
 import logging
 from collections.abc import Callable
 
 from edge_agent.bus.base import Bus
+from edge_agent.near import Caller, Item, Where
 from protocol.codec import GATHER_BYTES, Bytes, Frame
 from protocol.errors import TooLargeError, UnreachableError
 from protocol.messages import Answer, Refusal, Replies
@@ -13,8 +17,6 @@ log = logging.getLogger(__name__)
 Wanted = Callable[[], None]
 """Told when there is something to send at the end of this turn."""
 
-_Item = tuple[Answer | Refusal, tuple[Bytes, ...]]
-
 
 class Gathering:
     """The replies of this turn, by where they go. `flush` sends them; `wanted` asks for that."""
@@ -22,9 +24,9 @@ class Gathering:
     def __init__(self, bus: Bus) -> None:
         self.wanted: Wanted = _ignored
         self._bus = bus
-        self._ready: dict[str, list[_Item]] = {}
+        self._ready: dict[Where, list[Item]] = {}
 
-    def add(self, reply: str, item: Answer | Refusal, buffers: tuple[Bytes, ...] = ()) -> None:
+    def add(self, reply: Where, item: Answer | Refusal, buffers: tuple[Bytes, ...] = ()) -> None:
         """Send it at the end of this turn; to nobody when the ask said no inbox."""
         if not reply:
             return
@@ -35,10 +37,13 @@ class Gathering:
     def flush(self) -> None:
         ready, self._ready = self._ready, {}
         for reply, items in ready.items():
+            if not isinstance(reply, str):
+                _tell(reply, items)
+                continue
             if len(items) == 1:
                 self._send(reply, items)
                 continue
-            part: list[_Item] = []
+            part: list[Item] = []
             size = 0
             for item in items:
                 own = sum(map(len, item[1]))
@@ -49,7 +54,7 @@ class Gathering:
                 size += own
             self._send(reply, part)
 
-    def _send(self, reply: str, part: list[_Item]) -> None:
+    def _send(self, reply: str, part: list[Item]) -> None:
         message = Replies(items=tuple([item for item, _ in part]))
         try:
             self._bus.publish(reply, Frame(message, tuple([b for _, own in part for b in own])))
@@ -60,6 +65,13 @@ class Gathering:
             for item, buffers in part:
                 if buffers:
                     self._send(reply, [(_instead(item), ())])
+
+
+def _tell(caller: Caller, items: list[Item]) -> None:
+    try:
+        caller.hear(items)
+    except Exception:  # a caller's fault must not lose what others wait for
+        log.exception("a caller failed")
 
 
 def _instead(item: Answer | Refusal) -> Refusal:

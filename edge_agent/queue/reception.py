@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from edge_agent.admission import finish_ms
 from edge_agent.config import AgentConfig
+from edge_agent.near import Where
 from edge_agent.queue.batching import Waiting
 from edge_agent.queue.intake import Fitted, Shapes
 from edge_agent.stock.holdings import Holding
@@ -45,7 +46,7 @@ class Reception:
         self._unable = unable
 
     def receive(
-        self, ask: Ask, buffers: tuple[Bytes, ...], reply: str, *, now: float, load: Load
+        self, ask: Ask, buffers: tuple[Bytes, ...], reply: Where, *, now: float, load: Load
     ) -> Admitted | Refusal:
         """Admit it or say why not."""
         holding = self._holdings.get(ask.variant)
@@ -97,7 +98,7 @@ def refusal(
     return Refusal(id=ask.id, reason=reason, detail=detail, queue_ms=queue_ms, finish_ms=finish)
 
 
-def _waiting(ask: Ask, fitted: Fitted, reply: str, now: float, finish: float) -> Waiting:
+def _waiting(ask: Ask, fitted: Fitted, reply: Where, now: float, finish: float) -> Waiting:
     """Budgets become instants on this node's own clock the moment they arrive."""
     deadline = now + ask.deadline_ms / 1e3
     return Waiting(

@@ -10,6 +10,7 @@ from functools import partial
 
 from edge_agent.clock import Clock
 from edge_agent.config import AgentConfig
+from edge_agent.near import Where
 from edge_agent.queue import executor
 from edge_agent.queue.answering import Facts, answer_to
 from edge_agent.queue.batching import Waiting
@@ -21,7 +22,7 @@ from edge_agent.queue.reception import Admitted, Load, Reception, refusal
 from edge_agent.queue.threads import Threads
 from edge_agent.stock.holdings import Holding
 from protocol.codec import Bytes
-from protocol.messages import Asks, RefusalReason
+from protocol.messages import Ask, Asks, RefusalReason
 
 INLINE_PERCENTILE = 50.0
 """What decides between the loop and a thread. The outliers of so short a run are the machine's
@@ -69,18 +70,21 @@ class Serving:
         """Admit or refuse each; what is admitted runs from the next turn on."""
         now, start = self._clock.now(), 0
         for ask in asks.items:
-            self._line_up()
             end = start + len(ask.inputs)
-            load = Load(self._lanes.rows, self.queue_ms(now))
-            own = buffers[start:end]
-            match self._reception.receive(ask, own, reply, now=now, load=load):
-                case Admitted() as admitted:
-                    self._queue(admitted)
-                case refused:
-                    self._gathering.add(reply, refused)
+            self.ask(ask, buffers[start:end], reply, now)
             start = end
 
-    def cancel(self, ids: Sequence[str], reply: str = "") -> None:
+    def ask(self, ask: Ask, buffers: tuple[Bytes, ...], reply: Where, now: float) -> None:
+        """Admit or refuse one."""
+        self._line_up()
+        load = Load(self._lanes.rows, self.queue_ms(now))
+        admitted = self._reception.receive(ask, buffers, reply, now=now, load=load)
+        if isinstance(admitted, Admitted):
+            self._queue(admitted)
+        else:
+            self._gathering.add(reply, admitted)
+
+    def cancel(self, ids: Sequence[str], reply: Where = "") -> None:
         """Take out those that wait; of equal ids only those asked from `reply`, if it is given."""
         self._line_up()
         for key in ids:
@@ -155,15 +159,16 @@ class Serving:
     def _turn(self) -> None:
         """Start one batch, if one may start; then send what is ready.
 
-        Counts as scheduled until its end, so that its own replies ask for no turn more.
+        Counts as scheduled until then, so that its own replies ask for no turn more. Callers in
+        this process may ask again from within the sending: that takes another turn.
         """
         if self._single is not None:
             self._run_single(self._single)
         lane = self._lanes.next(short_only=not self._free) if self._lanes.rows else None
         if lane is not None and not self._closing:
             self._start(lane)
-        self._gathering.flush()
         self._scheduled = False
+        self._gathering.flush()
         if lane is not None and self._lanes.rows:
             self.schedule()
 

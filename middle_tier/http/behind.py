@@ -1,14 +1,14 @@
 """What a gate needs of the router and the view behind it: no more, so that tests can stand in."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from middle_tier.routing.outcome import Told
 from middle_tier.scheduler.types import Demand, Plan, Policy
 from protocol.adverts import NodeStatus, SiteCapacity, VariantInfo
 from protocol.bundles import Task
 from protocol.codec import Bytes
-from protocol.messages import Answer, Query
+from protocol.messages import Query
 
 
 class SiteSeen(Protocol):
@@ -37,18 +37,15 @@ class Seeing(Protocol):
     def sites(self, now: float) -> Sequence[SiteSeen]: ...
 
 
-Outcome = asyncio.Future[tuple[Answer, tuple[Bytes, ...]]]
-"""Gets an answer and its tensors, or the `MeshError` that says why there is none."""
-
-
 class Pursuing(Protocol):
-    """A query under way."""
+    """A query on its way to its answer."""
 
-    @property
-    def future(self) -> Outcome: ...
+    def begin(self, told: Told) -> None:
+        """Have it answered; `told` may be called before this returns, never after `stop`."""
+        ...
 
     def stop(self) -> None:
-        """End it; cancel what is out, when nobody has waited for the answer to come."""
+        """End it; what is out is cancelled."""
         ...
 
 
@@ -65,7 +62,7 @@ class Answering(Protocol):
     def policy(self) -> Policy: ...
 
     def pursue(self, query: Query, buffers: tuple[Bytes, ...]) -> Pursuing:
-        """Begin to answer."""
+        """Return what answers it, once it is told to begin."""
         ...
 
     def demand(self, query: Query) -> Demand: ...

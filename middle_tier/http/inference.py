@@ -5,23 +5,24 @@ Checks, asks the router, counts. It knows no sockets: `fastlane` and `ingress` c
 
 import logging
 import uuid
-from functools import partial
 from hashlib import blake2b
 from itertools import count
 from typing import NamedTuple
 
 from edge_agent.clock import Clock
-from middle_tier.gate import Caller, Gate
+from middle_tier.gate import Gate
 from middle_tier.http import oip
-from middle_tier.http.behind import Answering, Outcome, Seeing
-from middle_tier.http.checked import Checked, Reader
+from middle_tier.http.behind import Answering, Seeing
+from middle_tier.http.checked import Reader
 from middle_tier.http.explained import explained
+from middle_tier.http.job import Job
 from middle_tier.http.oip import Response
-from middle_tier.http.pending import Awaited, Pending, Pursued, settled
+from middle_tier.http.pending import Awaited, Pending, settled
+from middle_tier.http.rendering import Renderer, Said
 from middle_tier.http.replay import Replays
 from middle_tier.http.signature import Signature
 from middle_tier.http.tally import Tally, outcome_of
-from middle_tier.scheduler.types import Plan
+from middle_tier.routing.outcome import Outcome
 from protocol.codec import Bytes
 from protocol.errors import MeshError, NoCandidateError, OverBudgetError, UnknownError
 from protocol.messages import Answer, Query
@@ -43,19 +44,6 @@ class Call(NamedTuple):
     body: bytes | bytearray | memoryview
 
 
-class Job(NamedTuple):
-    """A request that has passed every check."""
-
-    caller: Caller
-    query: Query
-    checked: Checked
-    started: float
-
-    @property
-    def tenant(self) -> str:
-        return self.caller.claims.sub
-
-
 class Inference:
     """Takes calls; each becomes a response at once (it is bad, or known), or a pending one."""
 
@@ -69,6 +57,7 @@ class Inference:
         self._replays = replays
         self._readers: dict[str, Reader] = {}
         self._accuracies: dict[tuple[str, str], float] = {}
+        self._render = Renderer()
         self._prefix = uuid.uuid4().hex[:12]
         self._numbers = count(1)
 
@@ -113,7 +102,7 @@ class Inference:
             tiers=claims.tiers,
             traceparent=call.traceparent,
         )
-        job = Job(caller, query, checked, started)
+        job = Job(caller, query, checked, started, self._close)
         key = call.key if call.key is not None else checked.id
         if key is None:
             return self._pursued(job)
@@ -122,12 +111,12 @@ class Inference:
         )
         return once if isinstance(once, Response) else Awaited(once)
 
-    def _pursued(self, job: Job) -> Pending:
+    def _pursued(self, job: Job) -> Response | Pending:
         """Have the query answered, and make of that what the caller gets."""
-        plan = self._plan(job.query) if job.checked.wanted.explain else None
-        pursuit = self.router.pursue(job.query, job.checked.buffers)
-        job.caller.begin()
-        return Pursued(pursuit, partial(self._finish, job, plan), partial(self._gone, job))
+        router, query = self.router, job.query
+        if job.checked.wanted.explain:
+            job.plan = router.plan(router.demand(query))
+        return job.begin(router.pursue(query, job.checked.buffers))
 
     async def _run(self, job: Job) -> Response:
         try:
@@ -137,67 +126,36 @@ class Inference:
             return oip.failure(error)
         return await settled(self._pursued(job))
 
-    def _gone(self, job: Job) -> None:
-        """Nobody waits for it any more."""
-        job.caller.end()
-        self.tally.failed(job.tenant, job.query.want.task, "cancelled")
-
-    def _finish(self, job: Job, plan: Plan | None, outcome: Outcome) -> Response:
-        task = job.query.want.task
+    def _close(self, job: Job, outcome: Outcome | None) -> Response | None:
+        """Every job ends here: counted, and answered unless its client has gone away."""
+        tenant, task = job.query.tenant, job.query.want.task
+        if outcome is None:
+            self.tally.failed(tenant, task, "cancelled")
+            return None
         try:
             answer, buffers = outcome.result()
         except MeshError as error:
-            job.caller.end()
-            self.tally.failed(job.tenant, task, outcome_of(error))
+            self.tally.failed(tenant, task, outcome_of(error))
             return oip.failure(self._known_names(job.query, error))
         except Exception as error:  # noqa: BLE001  # the border: callers get an incident's id
-            job.caller.end()
-            self.tally.failed(job.tenant, task, "failed")
+            self.tally.failed(tenant, task, "failed")
             return incident(error)
-        job.caller.end(answer.cost_usd)
         try:
-            return self._answered(job, answer, buffers, plan)
-        except MeshError as error:
-            return oip.failure(error)
+            return self._answered(job, answer, buffers)
         except Exception as error:  # noqa: BLE001  # the border: callers get an incident's id
             return incident(error)
 
-    def _plan(self, query: Query) -> Plan:
-        return self.router.plan(self.router.demand(query))
-
-    def _answered(
-        self, job: Job, answer: Answer, buffers: tuple[Bytes, ...], plan: Plan | None
-    ) -> Response:
+    def _answered(self, job: Job, answer: Answer, buffers: tuple[Bytes, ...]) -> Response:
+        query, checked = job.query, job.checked
         elapsed_ms = (self._clock.now() - job.started) * 1000.0
-        met = self._met(job.query, answer, elapsed_ms)
+        met = self._met(query, answer, elapsed_ms)
+        task = query.want.task
         self.tally.answered(
-            job.tenant,
-            job.query.want.task,
-            answer,
-            rows=job.checked.rows,
-            elapsed_ms=elapsed_ms,
-            met=met,
+            query.tenant, task, answer, rows=checked.rows, elapsed_ms=elapsed_ms, met=met
         )
-        head: dict[str, object] = {
-            "model_name": job.query.want.task,
-            "model_version": answer.variant,
-        }
-        if job.checked.id is not None:
-            head["id"] = job.checked.id
-        parameters = head["parameters"] = {
-            "variant": answer.variant,
-            "architecture": answer.architecture,
-            "node": answer.node,
-            "site": answer.site,
-            "tier": answer.tier,
-            "predicted_ms": round(answer.predicted_ms, 3),
-            "elapsed_ms": round(elapsed_ms, 3),
-            "cost_usd": answer.cost_usd,
-            "met": met,
-        }
-        if plan is not None:
-            parameters["plan"] = explained(job.query.want, plan)
-        return oip.response(head, answer, buffers, job.checked.outputs)
+        plan = None if job.plan is None else explained(query.want, job.plan)
+        said = Said(task, checked.id, elapsed_ms, met, plan)
+        return self._render(said, answer, buffers, checked.outputs)
 
     def _met(self, query: Query, answer: Answer, elapsed_ms: float) -> bool:
         """Whether every objective was kept, as far as this gate can tell."""

@@ -73,7 +73,7 @@ class Models:
             body=await read_body(request, MAX_BODY_BYTES),
         )
         begun = self._inference.begin(call)
-        return begun if isinstance(begun, Response) else await settled(begun)
+        return await settled(begun)
 
     async def server(self, _: web.Request) -> Response:
         return json_response(

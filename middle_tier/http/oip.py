@@ -10,13 +10,11 @@ from typing import NamedTuple
 
 import orjson
 
-from middle_tier.http.numbers import unpacked
 from middle_tier.http.signature import Signature, describe
 from middle_tier.http.wants import read as read_wants
 from protocol.bundles import Task
 from protocol.codec import Bytes
 from protocol.errors import BadRequestError, MeshError, TooLargeError
-from protocol.messages import Answer
 from protocol.types import Axes
 
 JSON_LENGTH = "Inference-Header-Content-Length"
@@ -115,40 +113,6 @@ def _output(item: object, signature: Signature, default: Output) -> Output:
             f"binary_data of output {name!r} is not true or false", "leave it out for JSON"
         )
     return Output(name, binary)
-
-
-def response(
-    head: dict[str, object],
-    answer: Answer,
-    buffers: tuple[Bytes, ...],
-    wanted: tuple[Output, ...],
-) -> Response:
-    """Put an answer's tensors behind `head` (model_name, parameters, ...), as each is wanted."""
-    given = {t.name: (t, b) for t, b in zip(answer.outputs, buffers, strict=True)}
-    tensors: list[dict[str, object]] = []
-    tail: list[Bytes] = []
-    for name, binary in wanted:
-        tensor, buffer = given[name]
-        entry: dict[str, object] = {
-            "name": name, "datatype": tensor.datatype, "shape": tensor.shape,
-        }  # fmt: skip
-        if binary:
-            octets = _octets(buffer)
-            entry["parameters"] = {"binary_data_size": len(octets)}
-            tail.append(octets)
-        else:
-            entry["data"] = unpacked(tensor, buffer)
-        tensors.append(entry)
-    head["outputs"] = tensors
-    text = orjson.dumps(head, option=orjson.OPT_SERIALIZE_NUMPY)
-    if not tail:
-        return Response(200, (text,))
-    return Response(200, (text, *tail), BINARY, ((JSON_LENGTH, str(len(text))),))
-
-
-def _octets(buffer: Bytes) -> Bytes:
-    """A view whose length counts bytes, whatever array it was made from."""
-    return buffer.cast("B") if isinstance(buffer, memoryview) and buffer.format != "B" else buffer
 
 
 def failure(error: MeshError) -> Response:

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from middle_tier.http.behind import Outcome, Pursuing
 from middle_tier.http.oip import Response
 
 Told = Callable[[Response | None], None]
@@ -18,43 +17,12 @@ class Pending(Protocol):
     """What one caller waits for."""
 
     def then(self, told: Told) -> None:
-        """Call `told` once, in a later turn of the loop; never after `cancel`."""
+        """Call `told` once, but not from within this call; never after `cancel`."""
         ...
 
     def cancel(self) -> None:
         """The caller went away."""
         ...
-
-
-class Pursued:
-    """What `finish` makes of a pursuit's outcome; `gone` is told when nobody waits for it."""
-
-    def __init__(
-        self, pursuit: Pursuing, finish: Callable[[Outcome], Response], gone: Callable[[], None]
-    ) -> None:
-        self._pursuit = pursuit
-        self._finish = finish
-        self._gone = gone
-        self._told: Told | None = None
-
-    def then(self, told: Told) -> None:
-        self._told = told
-        self._pursuit.future.add_done_callback(self._done)
-
-    def cancel(self) -> None:
-        self._told = None
-        self._gone()
-        self._pursuit.stop()
-
-    def _done(self, outcome: Outcome) -> None:
-        told, self._told = self._told, None
-        if told is None:
-            return
-        if outcome.cancelled():
-            self._gone()
-            told(None)
-        else:
-            told(self._finish(outcome))
 
 
 class Awaited:
@@ -70,15 +38,17 @@ class Awaited:
         self._task.cancel()
 
 
-async def settled(pending: Pending) -> Response:
+async def settled(begun: Response | Pending) -> Response:
     """Wait for it; when the waiting is cancelled, so is what is waited for."""
+    if isinstance(begun, Response):
+        return begun
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Response | None] = loop.create_future()
-    pending.then(lambda response: None if future.done() else future.set_result(response))
+    begun.then(lambda response: None if future.done() else future.set_result(response))
     try:
         response = await future
     except asyncio.CancelledError:
-        pending.cancel()
+        begun.cancel()
         raise
     if response is None:
         raise asyncio.CancelledError

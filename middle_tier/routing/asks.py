@@ -1,14 +1,16 @@
 """Asks on their way: gathered per node, sent, and matched with their replies.
 
+A node in this process is asked by a call, and its replies come as one: no frame, no gathering.
 Whom to ask, and what a reply means, is `pursuit`'s business.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from edge_agent.bus.base import Bus, Delivery
+from edge_agent.near import Item, Near
 from middle_tier.scheduler.types import Candidate
 from protocol.codec import GATHER_BYTES, Bytes, Frame
 from protocol.errors import MeshError, UnreachableError
@@ -48,11 +50,17 @@ class Sent:
 class Target:
     """A subject that we ask, and what we wait for from there."""
 
-    __slots__ = ("asks", "buffers", "cancels", "nbytes", "ready", "reply", "subject", "waiting")
+    __slots__ = (
+        "_outbox", "asks", "buffers", "cancels", "nbytes", "near", "ready", "reply", "subject",
+        "waiting",
+    )  # fmt: skip
 
-    def __init__(self, subject: str, reply: str) -> None:
+    def __init__(self, outbox: "Outbox", subject: str, reply: str, near: Near | None) -> None:
+        self._outbox = outbox
         self.subject = subject
         self.reply = reply
+        self.near = near
+        """The node itself, when it is in this process."""
         self.waiting: dict[str, Sent] = {}
         self.ready = False
         """It stands in the list of what this turn of the loop sends."""
@@ -60,6 +68,17 @@ class Target:
         self.buffers: list[Bytes] = []
         self.nbytes = 0
         self.cancels: list[str] = []
+
+    def hear(self, replies: Iterable[Item]) -> None:
+        """Tell those who wait."""
+        self._outbox.alive(self)
+        waiting = self.waiting
+        for reply, buffers in replies:
+            sent = waiting.pop(reply.id, None)
+            if sent is None:
+                self._outbox.counts["unmatched"] += 1
+            else:
+                sent.asker.replied(sent, reply, buffers)
 
 
 class Outbox:
@@ -69,11 +88,15 @@ class Outbox:
     Replies arrive on ``<inbox>.<number of the target>``: `hear` must be subscribed to `pattern`.
     """
 
-    def __init__(self, bus: Bus, *, prefix: str, alive: Callable[[Target], None]) -> None:
+    def __init__(
+        self, bus: Bus, near: Mapping[str, Near], *, prefix: str, alive: Callable[[Target], None]
+    ) -> None:
         self._bus = bus
+        self._near = near
+        """The nodes in this process, by subject."""
         self._prefix = prefix
         """Makes ids of ours unlike those of another router."""
-        self._alive = alive
+        self.alive = alive
         """Called with each target that is heard of."""
         self._inbox = bus.inbox()
         self._targets: dict[str, Target] = {}
@@ -96,7 +119,9 @@ class Outbox:
         found = self._targets.get(subject)
         if found is None:
             reply = f"{self._inbox}.{len(self._targets)}"
-            found = self._targets[subject] = self._numbered[reply] = Target(subject, reply)
+            found = self._targets[subject] = self._numbered[reply] = Target(
+                self, subject, reply, self._near.get(subject)
+            )
         return found
 
     def next_id(self) -> str:
@@ -106,6 +131,9 @@ class Outbox:
     def send(self, subject: str, ask: Ask, buffers: Buffers, sent: Sent) -> None:
         """Send `ask` to the node at `subject` before this turn of the loop ends."""
         target = self._await(subject, ask.id, sent)
+        if target.near is not None:
+            target.near.ask(ask, buffers, target)
+            return
         nbytes = sum(map(len, buffers))
         if target.asks and (
             target.nbytes + nbytes > GATHER_BYTES or len(target.asks) >= GATHER_ASKS
@@ -145,20 +173,8 @@ class Outbox:
             return
         if target is None:
             return
-        self._alive(target)
-        if isinstance(delivery.frame.message, Replies):
-            self._replied(target, delivery.frame.message, delivery.frame.buffers)
-
-    def _replied(self, target: Target, replies: Replies, buffers: Buffers) -> None:
-        start = 0
-        for reply in replies.items:
-            end = start + (len(reply.outputs) if reply.kind == "answer" else 0)
-            sent = target.waiting.pop(reply.id, None)
-            if sent is None:
-                self.counts["unmatched"] += 1
-            else:
-                sent.asker.replied(sent, reply, buffers[start:end])
-            start = end
+        message = delivery.frame.message
+        target.hear(_each(message, delivery.frame.buffers) if isinstance(message, Replies) else ())
 
     def _await(self, subject: str, id_: str, sent: Sent) -> Target:
         target = sent.target = self.target(subject)
@@ -183,7 +199,10 @@ class Outbox:
                 self._send_asks(target)
             if target.cancels:
                 ids, target.cancels = tuple(target.cancels), []
-                self._publish(target, Frame(Cancel(ids=ids)), ())
+                if target.near is not None:
+                    target.near.cancel(ids, target)
+                else:
+                    self._publish(target, Frame(Cancel(ids=ids)), ())
 
     def _send_asks(self, target: Target) -> None:
         asks, buffers = tuple(target.asks), tuple(target.buffers)
@@ -204,3 +223,12 @@ class Outbox:
             sent = target.waiting.get(id_)
             if sent is not None:
                 sent.asker.unreached(sent, error)
+
+
+def _each(replies: Replies, buffers: Buffers) -> Iterator[Item]:
+    """The replies of a frame, each with its own tensors."""
+    start = 0
+    for reply in replies.items:
+        end = start + (len(reply.outputs) if reply.kind == "answer" else 0)
+        yield reply, buffers[start:end]
+        start = end

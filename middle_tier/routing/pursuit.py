@@ -1,7 +1,7 @@
 """One query on its way to its answer: who was asked, who is next, when to stop waiting.
 
-A state machine driven by replies and alarms; it never awaits. Choosing is the scheduler's, sending
-`asks`'s. In this order, while time and tries are left:
+A state machine driven by replies and alarms; it never awaits, and tells one callback how it
+ended. Choosing is the scheduler's, sending `asks`'s. In this order, while time and tries are left:
 
 1. the best candidate here that makes the objective;
 2. the parent site, with what is left of the objective;
@@ -11,13 +11,13 @@ A state machine driven by replies and alarms; it never awaits. Choosing is the s
 The first answer wins. A node that is given up may still win, and teaches the view in any case.
 """
 
-import asyncio
 from functools import partial
 
 from middle_tier.routing.alarms import EARLY_S, Alarm
 from middle_tier.routing.asks import Buffers, Sent
 from middle_tier.routing.choices import Choices
 from middle_tier.routing.means import Means, ask_subject, route_subject
+from middle_tier.routing.outcome import Outcome, Told
 from middle_tier.routing.refusals import as_error, as_error_of_site, nothing_meets
 from middle_tier.routing.wording import ask, handed_back, handed_on, too_late
 from middle_tier.scheduler.patience import patience_ms
@@ -34,13 +34,11 @@ class Pursuit:
 
     __slots__ = (
         "_alarm", "_buffers", "_cause", "_choices", "_current", "_deadline_at", "_ended", "_failed",
-        "_gone_up", "_means", "_objective_at", "_out", "_query", "_tries", "future",
+        "_gone_up", "_means", "_objective_at", "_out", "_query", "_told", "_tries",
     )  # fmt: skip
 
     def __init__(self, means: Means, query: Query, buffers: Buffers, demand: Demand) -> None:
         now = means.clock.now()
-        self.future: asyncio.Future[tuple[Answer, Buffers]]
-        self.future = asyncio.get_running_loop().create_future()
         self._means = means
         self._query = query
         self._buffers = buffers
@@ -52,6 +50,7 @@ class Pursuit:
         self._failed = False
         """Somebody who had taken it did not answer: it is to be answered even if late."""
         self._ended = False
+        self._told: Told | None = None
         self._out: list[Sent] = []
         self._current: Sent | None = None
         """The one that is still expected to answer in time."""
@@ -61,18 +60,20 @@ class Pursuit:
     def __repr__(self) -> str:
         return f"<Pursuit {self._query.id} | {self._tries} tries | {len(self._out)} out>"
 
-    def begin(self) -> None:
+    def begin(self, told: Told) -> None:
+        """Have it answered; `told` may be called before this returns, never after `stop`."""
+        self._told = told
         self._means.allowance.earn()
         self._means.under_way += 1
         self._onward()
 
     def stop(self) -> None:
-        """End it. Where nobody has waited for the answer to come, cancel what is out."""
+        """End it: nobody waits for it any more. What is out is cancelled."""
         if self._ended:
             return
         self._ended = True
+        self._told = None
         self._means.under_way -= 1
-        self.future.cancel()
         if self._alarm is not None:
             self._alarm.cancel()
         self._buffers = ()
@@ -86,7 +87,7 @@ class Pursuit:
     def replied(self, sent: Sent, reply: Reply, buffers: Buffers) -> None:
         self._returned(sent)
         self._teach(sent, reply)
-        if self.future.done():
+        if self._ended:
             self._means.counts["late"] += isinstance(reply, Answer)
         elif isinstance(reply, Answer):
             self._answer(sent, reply, buffers)
@@ -103,7 +104,7 @@ class Pursuit:
         elif candidate is not None:
             now = self._means.clock.now()
             self._means.view.lost(candidate.site, candidate.node, now)
-        if self.future.done():
+        if self._ended:
             return
         self._failed = True
         self._tries -= 1  # it cost nobody anything
@@ -217,8 +218,7 @@ class Pursuit:
         up_ms = self._up_ms() if sent.candidate is None else 0.0
         whole = handed_back(self._query, answer, sent.candidate, up_ms)
         self._means.counts["answered"] += 1
-        self.future.set_result((whole, buffers))
-        self.stop()
+        self._end(Outcome(whole, buffers))
 
     def _refuse(self, sent: Sent, refusal: Refusal) -> None:
         self._means.counts["refused"] += 1
@@ -274,9 +274,13 @@ class Pursuit:
 
     def _fail(self, error: MeshError) -> None:
         self._means.counts[error.reason] += 1
-        if not self.future.done():
-            self.future.set_exception(error)
+        self._end(Outcome(error=error))
+
+    def _end(self, outcome: Outcome) -> None:
+        told = self._told
         self.stop()
+        if told is not None:
+            told(outcome)
 
     def _failure(self) -> MeshError:
         want, parent = self._query.want, self._means.parent

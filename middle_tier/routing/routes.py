@@ -3,7 +3,6 @@
 Answering a query is `pursuit`'s; here it is taken from the wire and its outcome put back on it.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,20 +10,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from edge_agent.bus.base import Delivery
 from middle_tier.router import Router
 from middle_tier.routing.asks import Buffers
+from middle_tier.routing.outcome import Outcome
 from middle_tier.routing.pursuit import Pursuit  # noqa: TC001  # TYPE_CHECKING would hide cycles
 from middle_tier.routing.refusals import as_refusal
 from protocol.adverts import Roster, Survey
 from protocol.codec import Frame
 from protocol.errors import MeshError, NoCandidateError, UnreachableError
-from protocol.messages import Answer, Cancel, Message, Ping, Pong, Query, Replies, Reply
+from protocol.messages import Cancel, Message, Ping, Pong, Query, Replies, Reply
 from protocol.subjects import RouteSubject
 
 log = logging.getLogger(__name__)
 
 QUEUE = "routers"
 """Several routers of a site share what arrives: one takes each query."""
-
-Outcome = asyncio.Future[tuple[Answer, Buffers]]
 
 
 class Routes:
@@ -75,15 +73,12 @@ class Routes:
             return
         pursuit = self._router.pursue(query, buffers)
         self._taken[query.id] = pursuit
-        pursuit.future.add_done_callback(lambda done: self._done(query.id, done, reply, start))
+        pursuit.begin(lambda outcome: self._done(query.id, outcome, reply, start))
 
-    def _done(self, id_: str, done: Outcome, reply: str, start: float) -> None:
+    def _done(self, id_: str, outcome: Outcome, reply: str, start: float) -> None:
         self._taken.pop(id_, None)
-        if done.cancelled():
-            return
-        error = done.exception()
-        if error is None:
-            answer, buffers = done.result()
+        answer, buffers, error = outcome
+        if answer is not None:
             held_ms = (self._clock.now() - start) * 1000.0
             self._reply(reply, answer.model_copy(update={"held_ms": held_ms}), buffers)
             return

@@ -19,6 +19,7 @@ from statistics import median
 
 from edge_agent.bus.base import Delivery, Handler
 from middle_tier.router import Router
+from middle_tier.routing.outcome import Outcome  # noqa: TC001  # TYPE_CHECKING would hide cycles
 from middle_tier.scheduler.types import Policy
 from middle_tier.view import View
 from protocol.adverts import Capacity, Description, Loaded, VariantInfo
@@ -145,10 +146,10 @@ async def measure(nodes: int, crowd: int, queries: int) -> dict[str, float]:
         ]
         floors.append(await floor_us(crowd))
         begin = time.thread_time()
-        pursuits = []
+        answered: list[Outcome] = []
         for query in asked:
             clock.at += STEP_S
-            pursuits.append(router.pursue(query, (b"",)))
+            router.pursue(query, (b"",)).begin(answered.append)
         await asyncio.sleep(0)
         cost = time.thread_time() - begin
         frames, bus.published = bus.published, []
@@ -161,7 +162,7 @@ async def measure(nodes: int, crowd: int, queries: int) -> dict[str, float]:
         for delivery in back:
             router.outbox.hear(delivery)
         cost += time.thread_time() - begin
-        assert all(pursuit.future.result() for pursuit in pursuits)
+        assert sum(outcome.answer is not None for outcome in answered) == crowd
         spent.append(cost / crowd * 1e6)
     spent, floors = sorted(spent[len(spent) // 5 :]), sorted(floors[len(floors) // 5 :])
     us, floor = median(spent), median(floors)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from middle_tier.routing.outcome import Outcome
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy, Rejected
 from protocol.adverts import Capacity, NodeStatus, VariantInfo
 from protocol.bundles import Task
@@ -59,10 +60,22 @@ class EchoView:
 
 class EchoPursuit:
     def __init__(self, answer):
-        self.future = asyncio.ensure_future(answer)
+        self.answer = answer
+        self.told = None
+
+    def begin(self, told):
+        self.told = told
+        self.task = asyncio.ensure_future(self.answer)
+        self.task.add_done_callback(self.done)
+
+    def done(self, task):
+        if not task.cancelled() and self.told is not None:
+            error = task.exception()
+            self.told(Outcome(error=error) if error else Outcome(*task.result()))
 
     def stop(self):
-        self.future.cancel()
+        self.told = None
+        self.task.cancel()
 
 
 @dataclass

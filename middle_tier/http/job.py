@@ -1,0 +1,69 @@
+"""One inference request that has passed every check, until it has its response.
+
+What a request means, and what is made of its outcome, is in `inference`.
+"""
+
+from collections.abc import Callable
+
+from middle_tier.gate import Caller
+from middle_tier.http.behind import Pursuing
+from middle_tier.http.checked import Checked
+from middle_tier.http.oip import Response
+from middle_tier.http.pending import Pending, Told
+from middle_tier.routing.outcome import Outcome
+from middle_tier.scheduler.types import Plan  # noqa: TC001  # TYPE_CHECKING would hide cycles
+from protocol.messages import Query
+
+
+class Job:
+    """A `Pending`. The mutable state is who is to be told, or the response nobody waits for yet."""
+
+    __slots__ = (
+        "_close", "_pursuit", "_response", "_told", "caller", "checked", "plan", "query", "started",
+    )  # fmt: skip
+
+    def __init__(
+        self, caller: Caller, query: Query, checked: Checked, started: float, close: "Close"
+    ) -> None:
+        self.caller = caller
+        self.query = query
+        self.checked = checked
+        self.started = started
+        self.plan: Plan | None = None
+        """What is to be explained with the answer."""
+        self._close = close
+        self._pursuit: Pursuing
+        self._told: Told | None = None
+        self._response: Response | None = None
+
+    def __repr__(self) -> str:
+        return f"<Job {self.query.id} | {self.query.want.task}>"
+
+    def begin(self, pursuit: Pursuing) -> Response | Pending:
+        """Have it answered; return the response itself when there is one at once."""
+        self._pursuit = pursuit
+        self.caller.begin()
+        pursuit.begin(self._ended)
+        return self if self._response is None else self._response
+
+    def then(self, told: Told) -> None:
+        self._told = told
+
+    def cancel(self) -> None:
+        self._told = None
+        self._pursuit.stop()
+        self.caller.end()
+        self._close(self, None)
+
+    def _ended(self, outcome: Outcome) -> None:
+        told, self._told = self._told, None
+        self.caller.end(0.0 if outcome.answer is None else outcome.answer.cost_usd)
+        response = self._close(self, outcome)
+        if told is None:
+            self._response = response
+        else:
+            told(response)
+
+
+Close = Callable[[Job, Outcome | None], Response | None]
+"""Called once for each job, with what came of it, or None when its caller went away first."""
