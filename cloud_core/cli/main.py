@@ -6,7 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
-from cloud_core.cli import ask, bundles, doctor, down, nodes, plan, serve, sites, tasks, up
+from cloud_core.cli import (
+    ask,
+    bundles,
+    doctor,
+    down,
+    nodes,
+    plan,
+    serve,
+    simulate,
+    sites,
+    tasks,
+    up,
+)
 from cloud_core.cli.reach import Surroundings
 from protocol.errors import MeshError
 
@@ -22,6 +34,7 @@ app.command("down")(down.down)
 app.command("ask")(ask.ask)
 app.command("plan")(plan.plan)
 app.command("serve")(serve.serve)
+app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(nodes.app, name="nodes")

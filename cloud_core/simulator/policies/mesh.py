@@ -1,0 +1,176 @@
+"""`mesh`: what a running mesh does. View, planner, choices and warm-up are the mesh's own code.
+
+A router stands at every place where queries enter, and one with the parent. What it is told of its
+nodes is in `adverts`, what becomes of one query in `pursuit`.
+"""
+
+from itertools import count
+from math import inf
+from time import perf_counter_ns
+
+from cloud_core.simulator.node import Node, Told
+from cloud_core.simulator.places import Place
+from cloud_core.simulator.policies.adverts import Advertising
+from cloud_core.simulator.policies.pursuit import Chase
+from cloud_core.simulator.scenario import BORDERS
+from cloud_core.simulator.world import KB, Query, World
+from middle_tier.routing.allowance import Allowance
+from middle_tier.routing.orders import AGAIN_S, is_due
+from middle_tier.routing.recent import Recent
+from middle_tier.scheduler.plan import choose, choose_again
+from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
+from middle_tier.scheduler.warmth import worth_loading
+from middle_tier.view import View
+from protocol.messages import Want
+from protocol.types import Tier
+
+NOTHING = Plan((), {})
+PAUSE_S = 5.0
+"""Misses further apart than this are no spell."""
+
+PING_S = 1.0
+"""How old what is known of the way to the parent may be: as `uplink` pings."""
+
+
+class Spell:
+    """How long queries have been missing something, without a pause.
+
+    Starting a node takes `start_s` and rents it for longer. So it is worth it once misses have
+    lasted for as long as that: one that had been started at the first of them would be there now.
+    """
+
+    def __init__(self) -> None:
+        self._first = self._last = -inf
+
+    def lasts(self, seconds: float, now: float) -> bool:
+        """Note a miss; return whether there have been some for so long."""
+        if now - self._last > PAUSE_S:
+            self._first = now
+        self._last = now
+        return now - self._first >= seconds
+
+
+class Site:
+    """What a router is made of, but for its bus: the view, plans of late, orders given."""
+
+    def __init__(self, mesh: "Mesh", place: Place, parent: "Site | None") -> None:
+        self.mesh = mesh
+        self.place = place
+        self.parent = parent
+        self.view = View(place.site, tier=place.tier)
+        self.members = {(node.site, node.name): node for node in place.nodes}
+        self.allowance = Allowance()
+        self.recent = Recent(self._choose, self._choose_again)
+        self._seeds = count(mesh.world.scenario.seed + 1)
+        self._orders: dict[str, float] = {}
+        self._spell = Spell()
+
+    def plan(self, demand: Demand) -> Plan:
+        start = perf_counter_ns()
+        plan = self.recent.plan(demand, self.mesh.world.now)
+        self.mesh.decision_ns.append(perf_counter_ns() - start)
+        return plan
+
+    def _choose(self, demand: Demand) -> Plan:
+        if demand.want.task not in self.view.tasks:
+            return NOTHING
+        groups, now = self.view.groups(demand.want.task), self.mesh.world.now
+        return choose(demand, groups, self.mesh.rules, now=now, seed=next(self._seeds))
+
+    def _choose_again(self, demand: Demand, plan: Plan) -> Plan | None:
+        groups, now = self.view.groups(demand.want.task), self.mesh.world.now
+        return choose_again(demand, groups, self.mesh.rules, plan, now=now, seed=next(self._seeds))
+
+    def warm_up(self, demand: Demand) -> Candidate | None:
+        """Have a variant loaded that a query has missed: as the router orders it."""
+        if demand.want.task not in self.view.tasks:
+            return None
+        now = self.mesh.world.now
+        found = worth_loading(
+            demand, self.view.groups(demand.want.task), self.mesh.rules,
+            now=now, seed=next(self._seeds),
+        )  # fmt: skip
+        if found is not None and is_due(self._orders.get(found.variant), now):
+            node = self.members[found.site, found.node]
+            if node.on or self._spell.lasts(node.kind.fleet.start_s, now):
+                fits = node.load(node.holding(found.variant))
+                # One that would not is no reason to wait with another.
+                self._orders[found.variant] = now if fits else now - AGAIN_S
+        return found
+
+    def away_ms(self, query: Query, nbytes: float) -> float | None:
+        """What going up and back takes by the last ping; None when it is known to be cut."""
+        world = self.mesh.world
+        borders = world.network.borders(self.place.tier, "cloud")
+        heard = max(0.0, world.now - PING_S)
+        if world.network.cut(borders, heard) and world.network.cut(borders, world.now):
+            return None
+        return 1e3 * world.network.one_way_s(
+            borders, query.place.index, nbytes, now=heard
+        ) + 0.5 * sum(world.network.parts[border].rtt_ms for border in borders)
+
+
+class Mesh:
+    """Every router of the mesh."""
+
+    def __init__(self, world: World, rules: Policy | None = None) -> None:
+        self.world = world
+        self.rules = rules if rules is not None else default_rules(world)
+        self.decision_ns: list[int] = []
+        self.top = Site(self, world.parent, None)
+        self.sites = [
+            Site(self, place, None if place.tier == "cloud" else self.top) for place in world.places
+        ]
+        self._wants = [
+            {name: self._want(name, at) for name in world.tasks}
+            for at in range(len(world.scenario.wants))
+        ]
+        self._advertising = Advertising(world, [self.top, *self.sites])
+
+    def __repr__(self) -> str:
+        return f"<Mesh of {len(self.sites)} routers | {len(self.decision_ns)} decisions>"
+
+    def _want(self, task: str, at: int) -> Want:
+        part = self.world.scenario.wants[at]
+        return Want(
+            task=task,
+            latency_ms=part.latency_ms,
+            percentile=part.percentile,
+            min_accuracy=part.min_accuracy / 100.0,
+            max_cost_usd=part.max_cost_usd,
+        )
+
+    def arrived(self, query: Query) -> None:
+        world = self.world
+        task = query.task
+        part = world.scenario.tasks[task]
+        want = self._wants[query.want][task]
+        demand = Demand(want, want.latency_ms, 1, int(part.input_kb * KB), int(part.output_kb * KB))
+        Chase(self.sites[query.place.index], query, demand, _Ends(world, query)).begin()
+
+    def changed(self, node: Node) -> None:
+        self._advertising.changed(node)
+
+
+class _Ends:
+    """Where a query's chase ends at the place where it entered: with the caller."""
+
+    def __init__(self, world: World, query: Query) -> None:
+        self._world = world
+        self._query = query
+
+    def answered(self, told: Told, tier: Tier) -> None:
+        self._world.answered(self._query, told, tier)
+
+    def refused(self) -> None:
+        self._world.refused(self._query)
+
+
+def default_rules(world: World) -> Policy:
+    """Return the policy that a scenario implies: its link prices, nothing else unusual."""
+    prices = {
+        border: world.network.parts[border].usd_per_gb
+        for border in BORDERS
+        if world.network.parts[border].usd_per_gb
+    }
+    return Policy(usd_per_gb=prices)

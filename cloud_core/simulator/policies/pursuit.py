@@ -1,0 +1,250 @@
+"""One query on its way through the mesh, as `middle_tier.routing.pursuit` has it, on stepped time.
+
+1. the best candidate here that makes the objective; 2. the parent, with what is left; 3. by policy
+the fastest; 4. once somebody who had taken it was given up: again, with the deadline as budget.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cloud_core.simulator.node import No, Node, Told
+from cloud_core.simulator.places import Place
+from cloud_core.simulator.world import Query, Trip, World
+from middle_tier.routing.allowance import Allowance
+from middle_tier.routing.choices import Choices
+from middle_tier.routing.recent import Recent
+from middle_tier.scheduler.patience import patience_ms
+from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
+from middle_tier.view import View
+from protocol.messages import Answer, Refusal
+from protocol.types import Tier
+
+
+class Shared(Protocol):
+    """What all routers share."""
+
+    @property
+    def world(self) -> World: ...
+    @property
+    def rules(self) -> Policy: ...
+
+
+class Router(Protocol):
+    """What a chase needs of the router that it runs at."""
+
+    place: Place
+    view: View
+    members: dict[tuple[str, str], Node]
+    allowance: Allowance
+    recent: Recent
+
+    @property
+    def mesh(self) -> Shared: ...
+    @property
+    def parent(self) -> "Router | None": ...
+    def plan(self, demand: Demand) -> Plan: ...
+    def warm_up(self, demand: Demand) -> Candidate | None: ...
+    def away_ms(self, query: Query, nbytes: float) -> float | None: ...
+
+
+class Ends(Protocol):
+    """Who hears of the end."""
+
+    def answered(self, told: Told, tier: Tier) -> None: ...
+    def refused(self) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Chase:
+    """The mutable state is who is left, what is out, and how it stands."""
+
+    site: Router
+    query: Query
+    demand: Demand
+    ends: Ends
+    objective_at: float = 0.0
+    tries: int = 0
+    gone_up: bool = False
+    failed: bool = False
+    ended: bool = False
+    out: int = 0
+    current: object = None
+    choices: Choices = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.choices = Choices(self.site.plan, self.demand)
+        self.objective_at = self.world.now + self.demand.budget_ms / 1e3
+
+    @property
+    def world(self) -> World:
+        return self.site.mesh.world
+
+    def begin(self) -> None:
+        self.site.allowance.earn()
+        self._onward()
+
+    def _onward(self) -> None:
+        now = self.world.now
+        left_ms = (self.objective_at - now) * 1e3
+        until_ms = (self.query.deadline_at - now) * 1e3
+        if until_ms > 0 and self.tries < self.site.mesh.rules.tries:
+            fresh = self.tries == 0 and not self.failed
+            if (left_ms > 0 or fresh) and self._ask_someone(left_ms, until_ms):
+                return
+            lost = self.failed or (left_ms <= 0 and not fresh)
+            if lost and self._ask_someone(until_ms, until_ms):
+                return
+        if not self.out:
+            self._end()
+            self.ends.refused()
+
+    def _ask_someone(self, budget_ms: float, until_ms: float) -> bool:
+        ranked, late = self.choices.ranked(budget_ms)
+        if not ranked:
+            gone_up = self._ask_parent(budget_ms)
+            if gone_up or not late or late[0].warm:
+                self.site.warm_up(self.choices.demand)
+            if gone_up:
+                return True
+        ranked = ranked or late
+        if not ranked:
+            return False
+        next_ms = ranked[1].finish_ms if len(ranked) > 1 else None
+        self._ask(ranked[0], budget_ms, until_ms)
+        self._be_patient(ranked[0], patience_ms(ranked[0], next_ms, budget_ms) / 1e3)
+        return True
+
+    def _ask(self, candidate: Candidate, budget_ms: float, until_ms: float) -> None:
+        world, site = self.world, self.site
+        self.tries += 1
+        self.out += 1
+        site.view.sent(candidate, 1, world.now)
+        away_ms = candidate.link_ms + candidate.transfer_ms
+        left_ms = until_ms if candidate.finish_ms > budget_ms else budget_ms
+        node = site.members[candidate.site, candidate.node]
+        sent_at = world.now
+        self.current = trip = Trip(
+            world, self.query, node, candidate.variant, site.place.tier,
+            lambda trip, told: self._heard(trip, told, candidate, sent_at),
+            strict=True, budget_ms=max(0.001, left_ms - away_ms),
+        )  # fmt: skip
+        trip.begin()
+
+    def _heard(self, trip: Trip, told: Told | No, candidate: Candidate, sent_at: float) -> None:
+        now = self.world.now
+        self.out -= 1
+        if isinstance(told, str):
+            queue_ms = trip.node.queue_ms(now)
+            refusal = Refusal(id="q", reason=told, queue_ms=queue_ms)
+            self.site.view.refused(candidate, refusal, now)
+            if not self.ended:
+                self.site.recent.forget()
+                self.choices.refused(candidate, refusal)
+                self._unless_waiting(trip)
+            return
+        answer = _answer(trip.node, told)
+        self.site.view.observed(candidate, answer, (now - sent_at) * 1e3, now)
+        self._answer(told, trip.node.kind.fleet.tier)
+
+    def _answer(self, told: Told, tier: Tier) -> None:
+        if not self.ended:
+            self._end()
+            self.ends.answered(told, tier)
+
+    def _end(self) -> None:
+        self.ended = True
+        self.current = None
+
+    def _unless_waiting(self, trip: object) -> None:
+        if self.current is trip:
+            self.current = None
+        if self.current is None:
+            self._onward()
+
+    # -- a node that is silent -----------------------------------------------------------------
+
+    def _be_patient(self, candidate: Candidate, seconds: float) -> None:
+        if self.ended or self.current is None:
+            return
+        trip = self.current
+        self.world.at(self.world.now + seconds, lambda: self._ring(trip, candidate, seconds))
+
+    def _ring(self, trip: object, candidate: Candidate, seconds: float) -> None:
+        if self.ended or self.current is not trip or self.world.now >= self.query.deadline_at:
+            return
+        if not self.site.allowance.spend():
+            self.world.at(
+                self.world.now + seconds, lambda: self._ring(trip, candidate, 2 * seconds)
+            )
+            return
+        self.site.recent.forget()
+        self.failed = True
+        self.choices.rule_out(candidate)
+        self.current = None
+        self._onward()
+
+    # -- the parent ----------------------------------------------------------------------------
+
+    def _ask_parent(self, budget_ms: float) -> bool:
+        """Hand the query up, unless the parent has had it or could not answer in time."""
+        top, world, demand = self.site.parent, self.world, self.demand
+        if top is None or self.gone_up:
+            return False
+        away_ms = self.site.away_ms(self.query, demand.in_bytes + demand.out_bytes)
+        if away_ms is None or budget_ms <= away_ms:
+            return False
+        self.gone_up = True
+        self.tries += 1
+        self.out += 1
+        self.current = up = _Up(self, budget_ms - away_ms)
+        world.carry(self.query, (self.site.place.tier, "cloud"), demand.in_bytes, up.arrive)
+        return True
+
+    def up_answered(self, told: Told, tier: Tier) -> None:
+        self.out -= 1
+        self._answer(told, tier)
+
+    def up_refused(self, up: object) -> None:
+        self.out -= 1
+        if not self.ended:
+            self._unless_waiting(up)
+
+
+class _Up:
+    """A query at the parent: it chases there, and what comes of it goes down again."""
+
+    def __init__(self, below: Chase, budget_ms: float) -> None:
+        self._below = below
+        self._budget_ms = budget_ms
+
+    def arrive(self) -> None:
+        below = self._below
+        top = below.site.parent
+        if top is None:
+            return
+        demand = below.demand
+        handed = demand._replace(
+            budget_ms=self._budget_ms,
+            hops=(below.site.place.site,),
+        )
+        Chase(top, below.query, handed, self).begin()
+
+    def answered(self, told: Told, tier: Tier) -> None:
+        self._down(self._below.demand.out_bytes, lambda: self._below.up_answered(told, tier))
+
+    def refused(self) -> None:
+        self._down(0, lambda: self._below.up_refused(self))
+
+    def _down(self, nbytes: int, then: Callable[[], None]) -> None:
+        below = self._below
+        below.world.carry(below.query, ("cloud", below.site.place.tier), nbytes, then)
+
+
+def _answer(node: Node, told: Told) -> Answer:
+    """Return what the node says, unchecked: a check of each would take longer than the run."""
+    return Answer.model_construct(
+        id="q", variant=told.variant, architecture=told.variant, node=node.name, site=node.site,
+        tier=node.kind.fleet.tier, outputs=(), run_ms=told.run_ms, held_ms=told.held_ms,
+        batch=told.batch, cold=told.cold, queue_ms=told.queue_ms,
+    )  # fmt: skip
