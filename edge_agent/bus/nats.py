@@ -3,17 +3,15 @@
 Never subscribe ``>``: it would take the place of "nobody listens".
 """
 
-import asyncio
 import logging
 from asyncio import Future
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from edge_agent.background import beside
 from edge_agent.bus.absent import absent
 from edge_agent.bus.base import Delivery, Handler
+from edge_agent.bus.direct import Direct
 from edge_agent.bus.kv import Buckets
 from edge_agent.bus.natskv import NatsBuckets
 from edge_agent.bus.requests import Requests
@@ -36,21 +34,18 @@ _FOREIGN = (errors.Error, OSError, TimeoutError)
 
 
 class NatsBus:
-    """One connection. The mutable state is the outbox, which one sender task empties in order."""
+    """One connection. What is published is written to its socket at once."""
 
     def __init__(self, client: Client) -> None:
         self.malformed = 0
         """Arrived and were not frames."""
-        self.unsent = 0
-        """Handed over and not sent: the connection was lost meanwhile."""
         self._client = client
         self._requests = Requests(client.new_inbox())
-        self._outbox: deque[tuple[str, bytes, str]] = deque()
-        self._filled = asyncio.Event()
+        self._direct = Direct(client)
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "not connected"
-        return f"<NatsBus {state} | {len(self._outbox)} to send>"
+        return f"<NatsBus {state} | {self.malformed} malformed>"
 
     @property
     def connected(self) -> bool:
@@ -68,8 +63,7 @@ class NatsBus:
                 f"a frame of {len(data)} bytes, the NATS server takes {self._client.max_payload}",
                 "set max_payload to 8MB in its configuration",
             )
-        self._outbox.append((subject, data, reply))
-        self._filled.set()
+        self._direct.publish(subject, data, reply)
 
     @asynccontextmanager
     async def subscribe(
@@ -103,34 +97,12 @@ class NatsBus:
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send what is published until the block ends, then what is left."""
+        """Hear replies to requests until the block ends; then see that all has been sent."""
         try:
-            async with (
-                beside(self._send(), "nats-sender"),
-                self.subscribe(self._requests.pattern, self._requests.deliver),
-            ):
+            async with self.subscribe(self._requests.pattern, self._requests.deliver):
                 yield
         finally:
-            await self._send_all()
             await self._flush()
-
-    async def _send(self) -> None:
-        while True:
-            await self._filled.wait()
-            self._filled.clear()
-            await self._send_all()
-
-    async def _send_all(self) -> None:
-        while self._outbox:
-            subject, data, reply = self._outbox.popleft()
-            if not self.connected:  # what nats-py would keep for later would arrive stale
-                self.unsent += 1
-                continue
-            try:
-                await self._client.publish(subject, data, reply)
-            except _FOREIGN as error:
-                self.unsent += 1
-                _log.warning("not sent to %s: %s", subject, error)
 
     async def _in_force(self) -> None:
         """Return when the server has taken the subscription.

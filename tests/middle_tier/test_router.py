@@ -59,12 +59,13 @@ async def test_a_want_for_more_accuracy_goes_where_it_is():
     assert (answer.node, answer.variant) == ("middle-1", "cnn-table")
 
 
-async def test_asks_for_a_node_that_are_ready_together_travel_in_one_frame():
+@pytest.mark.parametrize(("together", "frames"), [(10, 1), (16, 1), (20, 2), (40, 3)])
+async def test_asks_for_a_node_that_are_ready_together_travel_in_full_frames(together, frames):
     edge = cheap()
     async with a_site(MemoryNetwork(), ManualClock(), edge) as router:
-        answers = await asyncio.gather(*(ask(router) for _ in range(20)))
-    assert (len(edge.asked), edge.frames) == (20, 1)
-    assert len(answers) == 20
+        answers = await asyncio.gather(*(ask(router) for _ in range(together)))
+    assert (len(edge.asked), edge.frames) == (together, frames)
+    assert len(answers) == together
 
 
 async def test_the_node_is_told_what_is_left_of_the_objective_and_of_the_deadline():
