@@ -1,6 +1,10 @@
 """What an operator may change about the cloud's own process, and why. Read once, by `__main__`."""
 
+from pathlib import Path
+
+from cloud_core.issuer import OPERATOR
 from middle_tier.config import SiteConfig
+from middle_tier.register import Issued, Tenant
 from protocol.types import Name, Tier
 
 
@@ -9,3 +13,15 @@ class CloudConfig(SiteConfig):
 
     site: Name = "cloud"
     tier: Tier = "cloud"
+
+    signing_key: Path | None = None
+    """The mesh's private key, for issuing tokens; null: they are issued elsewhere."""
+
+    audit: Path | None = None
+    """The audit log; null: what happens is only said in the process's own log."""
+
+    tenants: tuple[Tenant, ...] = (Tenant(name="operator", scopes=OPERATOR, note="runs this mesh"),)
+    """Those that a new mesh begins with; later they are what operators have made of them."""
+
+    tokens: tuple[Issued, ...] = ()
+    """Tokens minted beside the mesh, to be listed (and taken back) like those issued by it."""

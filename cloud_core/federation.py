@@ -4,17 +4,24 @@ The cloud is a site as any other (`middle_tier.node`). What HTTP makes of this i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from cloud_core.audit.log import AuditLog
 from cloud_core.config import CloudConfig
 from cloud_core.front_door import FrontDoor
+from cloud_core.issuer import SigningKey
+from cloud_core.tenant_routes import TenantRoutes
+from cloud_core.tenants import Tenants, founded
+from edge_agent.audit import Logged
+from edge_agent.background import beside
+from edge_agent.clock import SystemClock
 from middle_tier import node
-from middle_tier.desired import Desired
-from middle_tier.gate import Gate
 from middle_tier.http.webroutes import Route
-from middle_tier.node import SiteNode
+from middle_tier.node import Parts, SiteNode
+from middle_tier.register import BUCKET
 from middle_tier.router import Router
 from protocol.adverts import NodeStatus, Roster, Survey
 from protocol.codec import Frame
@@ -82,9 +89,25 @@ class Federation:
 @asynccontextmanager
 async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
     """Run the cloud until the block ends."""
+    clock = SystemClock()
+    log = AuditLog(config.audit, clock) if config.audit is not None else None
+    work: list[Coroutine[Any, Any, None]] = []
 
-    def extra(router: Router, gate: Gate, _: Desired) -> Sequence[Route]:
-        return FrontDoor(Federation(router), router, gate).routes()
+    def extra(parts: Parts) -> Sequence[Route]:
+        routes = FrontDoor(Federation(parts.router), parts.router, parts.gate).routes()
+        register, bucket = parts.gate.register, parts.desired.bucket(BUCKET)
+        if register is None:
+            return routes
+        tenants = Tenants(bucket, register, log or Logged(), clock, key=_key(config))
+        work.append(founded(tenants, config, clock))
+        return (*routes, *TenantRoutes(tenants, parts.gate, log).routes())
 
-    async with node.running(config, extra=extra) as site:
+    async with AsyncExitStack() as stack:
+        site = await stack.enter_async_context(node.running(config, extra=extra, clock=clock))
+        for one in work:
+            await stack.enter_async_context(beside(one, "found the tenants"))
         yield site
+
+
+def _key(config: CloudConfig) -> SigningKey | None:
+    return SigningKey.kept(config.signing_key) if config.signing_key is not None else None

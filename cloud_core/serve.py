@@ -106,6 +106,7 @@ def _site(
         port=order.port,
         keys=order.layout.gate_keys if order.auth else None,
         no_auth=not order.auth,
+        registered_only=False,
         agent=agent,
         state_dir=order.layout.node("serve"),
     )

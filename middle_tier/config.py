@@ -45,6 +45,10 @@ class SiteConfig(Config):
     keys: Path | None = None
     """The public keys that tokens are checked with: JSON, key id to base64url."""
 
+    registered_only: bool = True
+    """Admit only tenants of the mesh's register, and none before it was heard for the first time.
+    False: what a token says is all there is to know; for a gate that stands alone."""
+
     no_auth: bool = False
     """Admit everybody, as one tenant that may do all: for a loopback host only."""
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from secrets import randbits, token_hex
 
@@ -17,7 +18,7 @@ from edge_agent.agent import Agent
 from edge_agent.bundles.store import Store
 from edge_agent.bus import nats
 from edge_agent.bus.base import Bus
-from edge_agent.bus.kv import Buckets
+from edge_agent.bus.kv import Buckets, Entry
 from edge_agent.bus.memory import MemoryBus, MemoryNetwork
 from edge_agent.bus.memorykv import MemoryBuckets
 from edge_agent.clock import Clock, SystemClock
@@ -30,18 +31,29 @@ from middle_tier.gate import Gate, read_keys
 from middle_tier.http.ingress import Limits, serving
 from middle_tier.http.webroutes import Route
 from middle_tier.joined import JoinedBus
+from middle_tier.register import BUCKET, Register
 from middle_tier.router import Router
 from middle_tier.routing.routes import Routes
 from middle_tier.summary import Place, summarise
 from middle_tier.uplink import uplinked
 from middle_tier.view import View
 from protocol.adverts import SiteCapacity
-from protocol.errors import BadRequestError
+from protocol.errors import BadRequestError, DecodeError
 
 log = logging.getLogger(__name__)
 
-Extra = Callable[[Router, Gate, Desired], Sequence[Route]]
-"""Makes the routes that a gate has beside every gate's."""
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes that a gate has beside every gate's may use."""
+
+    router: Router
+    gate: Gate
+    desired: Desired
+
+
+Extra = Callable[[Parts], Sequence[Route]]
+"""Makes those routes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,8 @@ async def running(
         bus, buckets = await enter(_bus(config))
         top = config.parent is None
         wanted = await enter(desired.following(buckets, config.desired_dir, clock, top=top))
+        if gate.register is not None:
+            wanted.mirror(BUCKET).on_change(partial(_registered, gate.register))
         own = await enter(_own_node(config, bus, clock, store))
         router = _router(config, bus, clock, own)
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
@@ -87,7 +101,7 @@ async def running(
         if own is not None:  # its first advert came before anybody listened
             router.view.advert(own.capacity(), clock.now())
             router.view.describe(own.description(), clock.now())
-        routes = extra(router, gate, wanted) if extra is not None else ()
+        routes = extra(Parts(router, gate, wanted)) if extra is not None else ()
         url = await enter(
             serving(
                 router, gate, host=config.host, port=config.port, extra_routes=routes,
@@ -110,6 +124,13 @@ async def _bus(config: SiteConfig) -> AsyncIterator[tuple[Bus, Buckets]]:
     name, credentials = f"site {config.site}", config.nats_credentials
     async with nats.connecting(config.nats_url, name=name, user_credentials=credentials) as far:
         yield JoinedBus(far), far.buckets(config.desired_domain)
+
+
+def _registered(register: Register, entry: Entry) -> None:
+    try:
+        register.put(entry.key, entry.value)
+    except DecodeError as error:
+        log.error("%s; what it said before stands", error)  # noqa: TRY400  # values are not for logs
 
 
 @asynccontextmanager
@@ -161,7 +182,8 @@ def _gate(config: SiteConfig, clock: Clock) -> Gate:
         return Gate({}, clock, open_tenant="local")
     assert config.keys is not None  # noqa: S101  # the configuration has been checked
     try:
-        return Gate(read_keys(config.keys.read_bytes()), clock)
+        register = Register() if config.registered_only else None
+        return Gate(read_keys(config.keys.read_bytes()), clock, register=register)
     except OSError as error:
         raise BadRequestError(
             f"{config.keys}: cannot be read: {error.strerror}", "mend 'keys' in the configuration"

@@ -1,8 +1,8 @@
 """Pure. Who the tenants are and which tokens were taken back, as a gate knows it.
 
 Entries come from the bucket `tenants`, at the cloud and mirrored at sites. A token says what it
-allows; the register narrows that to what its tenant is permitted now. Keys are ``tenant.<name>``
-and ``token.<id>``; keys of other kinds are passed over.
+allows; the register narrows that to what its tenant is permitted now. Keys are ``tenant.<name>``,
+``token.<id>`` and ``ready``; other keys are passed over.
 """
 
 from typing import Annotated, TypeVar
@@ -14,6 +14,8 @@ from protocol.tokens import Budget, Claims, Scope
 from protocol.types import Name, Positive, Tier, Wire
 
 BUCKET = "tenants"
+READY = "ready"
+"""The key that the cloud writes once all that a mesh begins with is there."""
 TENANT_SCOPES: tuple[Scope, ...] = ("ask", "plan", "read")
 
 TokenId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
@@ -77,6 +79,8 @@ class Register:
         Raises `DecodeError` for a broken one, which changes nothing: what was said last stands.
         """
         kind, _, name = key.partition(".")
+        if key == READY:
+            self.heard = True
         try:
             if kind == "tenant":
                 _set(self.tenants, name, None if value is None else _read(Tenant, value))
@@ -84,11 +88,6 @@ class Register:
                 self._token(name, None if value is None else _read(Issued, value))
         except ValidationError as error:
             raise DecodeError(f"the entry {key[:160]!r} of the tenants is broken") from error
-        self.changed()
-
-    def complete(self) -> None:
-        """All that there is has been put."""
-        self.heard = True
         self.changed()
 
     def _token(self, token_id: str, issued: Issued | None) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from cloud_core.cli import (
     ask,
+    audit,
     bundles,
     doctor,
     down,
@@ -17,6 +18,8 @@ from cloud_core.cli import (
     simulate,
     sites,
     tasks,
+    tenants,
+    tokens,
     up,
 )
 from cloud_core.cli.reach import Surroundings
@@ -40,6 +43,9 @@ app.add_typer(tasks.app, name="tasks")
 app.add_typer(nodes.app, name="nodes")
 app.add_typer(sites.app, name="sites")
 app.add_typer(bundles.app, name="bundles")
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(tokens.app, name="tokens")
+app.add_typer(audit.app, name="audit")
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -12,7 +12,12 @@ TIMEOUT_S = 30.0
 
 
 def post(place: Where, path: str, body: object = None) -> dict[str, Any]:
-    """Send an order and return what came of it; raises the `MeshError` that the gate answers."""
+    """Give an order and return what came of it; raises the `MeshError` that the gate answers."""
+    return sent(place, "POST", path, body or {})
+
+
+def sent(place: Where, method: str, path: str, body: object = None) -> dict[str, Any]:
+    """Send a request and return the answer; raises the `MeshError` that the gate answers."""
     parts = urlsplit(place.url)
     secure = parts.scheme == "https"
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
@@ -21,7 +26,8 @@ def post(place: Where, path: str, body: object = None) -> dict[str, Any]:
     if place.token is not None:
         headers["Authorization"] = f"Bearer {place.token}"
     try:
-        connection.request("POST", parts.path.rstrip("/") + path, json.dumps(body or {}), headers)
+        text = None if body is None else json.dumps(body)
+        connection.request(method, parts.path.rstrip("/") + path, text, headers)
         response = connection.getresponse()
         got = Got(response.status, dict(response.getheaders()), response.read())
     except (OSError, http.client.HTTPException) as error:

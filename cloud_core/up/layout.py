@@ -29,6 +29,11 @@ class Layout:
         """The public half: what gates check tokens with."""
         return self.root / "keys" / "gate.json"
 
+    @property
+    def audit(self) -> Path:
+        """The audit log."""
+        return self.root / "audit" / "log.jsonl"
+
     def token(self, tenant: str) -> Path:
         return self.root / "tokens" / tenant
 

@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from os import getpid
 from pathlib import Path
 from typing import Annotated, Literal
@@ -101,10 +102,11 @@ async def running(
         if left is not None:
             tell("an earlier mesh here ended without a goodbye: clearing up after it")
             _clear(left, layout)
-        token = tokens.kept(layout, clock.wall())["operator"]
-        topology = planned(_setting(config, layout, tell))
+        minted = tokens.kept(layout, clock.wall())
+        issued = tuple(tokens.described(token) for token in minted.values())
+        topology = planned(replace(_setting(config, layout, tell), tokens=issued))
         _write(topology, layout)
-        mesh = Mesh(layout, topology, token)
+        mesh = Mesh(layout, topology, minted["operator"])
         async with keeping(topology.programs, clock, mesh.record):
             try:
                 await answering(mesh, clock, tell)

@@ -6,6 +6,7 @@ import jwt
 
 from cloud_core.issuer import OPERATOR, TENANT, Grant, SigningKey, write_secret
 from cloud_core.up.layout import Layout
+from middle_tier.register import Issued
 
 DAY_S = 86_400
 LIFETIME_S = 90 * DAY_S
@@ -19,6 +20,15 @@ def kept(layout: Layout, now: float) -> dict[str, str]:
     key = SigningKey.kept(layout.signing_key)
     write_secret(layout.gate_keys, key.gate_keys())
     return {tenant: _kept(layout, key, tenant, now) for tenant in SCOPES}
+
+
+def described(token: str) -> Issued:
+    """What is kept of a token of ours: all that it says, and not the token."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return Issued(
+        id=claims["jti"], tenant=claims["sub"], scopes=claims["scopes"], issued=claims["iat"],
+        expires=claims["exp"], by="tiermesh",
+    )  # fmt: skip
 
 
 def _kept(layout: Layout, key: SigningKey, tenant: str, now: float) -> str:

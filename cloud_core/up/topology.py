@@ -14,6 +14,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cloud_core.config import CloudConfig
+from cloud_core.issuer import OPERATOR
 from cloud_core.relay import Shape
 from cloud_core.relay_control import RelayConfig, RelaysConfig
 from cloud_core.up import servers
@@ -23,9 +25,14 @@ from cloud_core.up.servers import Login
 from cloud_core.up.state import GateState, RelayState
 from edge_agent.config import AgentConfig
 from middle_tier.config import SiteConfig
+from middle_tier.register import Issued, Tenant
 from protocol.types import Price
 
 CLOUD, SITE = "cloud", "site-1"
+FOUNDERS = (
+    Tenant(name="operator", scopes=OPERATOR, note="runs this mesh"),
+    Tenant(name="demo", note="asks the first queries"),
+)
 PRICES = {
     "edge": Price(watts=7.5, usd_per_kwh=0.15, usd_per_hour=0.002),
     "middle": Price(watts=40.0, usd_per_kwh=0.15, usd_per_hour=0.05),
@@ -63,6 +70,8 @@ class Setting:
     """By user: cloud, leaf, site, edge."""
     python: str
     nats_server: str
+    tokens: tuple[Issued, ...] = ()
+    """Those that `up` has minted: the operator's and the demo's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +177,8 @@ def _site(setting: Setting, site: str, *, nats_url: str) -> str:
     """Return the configuration of a site's own process: gate, router and node."""
     cloud = site == CLOUD
     node, tier = ("cloud-1", "cloud") if cloud else ("middle-1", "middle")
-    config = SiteConfig.model_validate(
+    model = CloudConfig if cloud else SiteConfig
+    config = model.model_validate(
         {
             "site": site,
             "tier": tier,
@@ -176,12 +186,23 @@ def _site(setting: Setting, site: str, *, nats_url: str) -> str:
             "parent": None if cloud else CLOUD,
             "port": setting.ports.cloud_gate if cloud else setting.ports.site_gate,
             "keys": setting.layout.gate_keys,
+            **(_founding(setting) if cloud else {}),
             "agent": _agent(setting, node, site, tier),
             "state_dir": setting.layout.node(node),
             "desired_domain": None if cloud else "hub",
         }
     )
     return config.model_dump_json(indent=2)
+
+
+def _founding(setting: Setting) -> dict[str, object]:
+    """What the cloud's own configuration says besides: tenants, and the keys to their tokens."""
+    return {
+        "signing_key": setting.layout.signing_key,
+        "audit": setting.layout.audit,
+        "tenants": FOUNDERS,
+        "tokens": setting.tokens,
+    }
 
 
 def _programs(setting: Setting, edges: Sequence[str]) -> tuple[Program, ...]:

@@ -11,9 +11,10 @@ _ERRORS = {
     400: "Malformed: says what was expected and what was got",
     401: "No token, or one that is not valid now",
     403: "The token does not cover this",
-    404: "No such task, variant, architecture, node or site",
+    404: "No such task, variant, architecture, node, site or tenant",
     409: "The same request id was used with another body, or the state does not allow it",
     413: "More bytes than the gate takes",
+    429: "Over the tenant's budget of rate, concurrency or cost: Retry-After says how long",
     503: "Nothing can meet the want now: says what could",
     504: "The hard deadline passed: the query was dropped",
 }
@@ -57,7 +58,8 @@ def _operation(route: Route) -> dict[str, object]:
     if parameters:
         operation["parameters"] = parameters
     if doc.takes is not None:
-        content: Schema = {"application/json": {"schema": _reference(doc.takes)}}
+        body = _reference(doc.takes) if isinstance(doc.takes, str) else doc.takes
+        content: Schema = {"application/json": {"schema": body}}
         if doc.takes == "InferRequest":
             content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
         operation["requestBody"] = {"required": True, "content": content}

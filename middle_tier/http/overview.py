@@ -40,7 +40,7 @@ class Overview:
         return (
             Route(
                 "POST", "/v1/plan", self.plan,
-                plan._replace(gives="Plan", takes="PlanRequest", errors=(400, 404, 413)),
+                plan._replace(gives="Plan", takes="PlanRequest", errors=(400, 404, 413, 429)),
             ),
             Route("GET", "/v1/tasks", self.tasks, Doc("Tasks and their variants", tag)),
             Route("GET", "/v1/nodes", self.nodes, Doc("Nodes of this gate's site", tag)),

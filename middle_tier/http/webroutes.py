@@ -25,8 +25,8 @@ class Doc(NamedTuple):
     tag: str
     gives: Schema | str = "object"
     """Schema of the answer, or the name of one in `openapi`."""
-    takes: str | None = None
-    """Name of the schema of the body."""
+    takes: Schema | str | None = None
+    """Schema of the body, or the name of one in `openapi`."""
     errors: tuple[int, ...] = ()
     media: str = oip.JSON
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from cloud_core.issuer import TENANT, Grant, SigningKey
 from edge_agent.clock import SystemClock
 from middle_tier.gate import MAX_KNOWN, Gate, read_keys
-from middle_tier.register import Register, Tenant
+from middle_tier.register import READY, Register, Tenant
 from protocol.tokens import Budget
 
 CACHED_US, UNCACHED_US = 5.0, 400.0
@@ -71,7 +71,7 @@ def a_gate(key: SigningKey, clock: SystemClock) -> Gate:
     budget = Budget(queries_per_s=1e9, concurrency=1000, usd_per_day=1e9)
     tenant = Tenant(name="acme", tasks=("digits",), budget=budget)
     register.put("tenant.acme", tenant.model_dump_json().encode())
-    register.complete()
+    register.put(READY, b"{}")
     return Gate(read_keys(key.gate_keys().encode()), clock, register=register)
 
 

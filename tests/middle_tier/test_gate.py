@@ -7,7 +7,7 @@ import pytest
 
 from edge_agent.clock import ManualClock
 from middle_tier.gate import Gate, read_keys
-from middle_tier.register import Issued, Register, Tenant
+from middle_tier.register import READY, Issued, Register, Tenant
 from protocol.errors import (
     BadRequestError,
     DecodeError,
@@ -46,7 +46,7 @@ def a_register(*tenants, **fields):
     register = Register()
     for tenant in tenants or (Tenant(name="acme", **fields),):
         register.put(f"tenant.{tenant.name}", tenant.model_dump_json().encode())
-    register.complete()
+    register.put(READY, b"{}")
     return register
 
 

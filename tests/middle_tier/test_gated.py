@@ -6,7 +6,7 @@ import pytest
 
 from edge_agent.clock import ManualClock
 from middle_tier.gate import Gate
-from middle_tier.register import Register, Tenant
+from middle_tier.register import READY, Register, Tenant
 from tests.middle_tier.echo import EchoRouter
 from tests.middle_tier.http_parts import (
     SIGNING_KEY,
@@ -28,7 +28,7 @@ def lane(request):
 def a_tenants_gate(clock, **fields):
     register = Register()
     register.put("tenant.acme", Tenant(name="acme", **fields).model_dump_json().encode())
-    register.complete()
+    register.put(READY, b"{}")
     return Gate({"k1": SIGNING_KEY.public_key()}, clock, register=register)
 
 
