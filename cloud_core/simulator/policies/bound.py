@@ -48,6 +48,8 @@ class Group:
     queries: int
     ways: tuple[tuple[int, float, float], ...]
     """(way, seconds of work, dollars for bytes), each the least of any of them."""
+    kind: int = 0
+    """The kind of want: of one kind so many come at one place at most ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Work:
     overhang_s: float
     """How long after its window work of a query may still be done."""
     duration_s: float
+    most: dict[tuple[int, int], int] = field(default_factory=dict)
+    """... (kind, stock) -> that number; at all places together where the stock is shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,7 @@ class Program:
         self._rows = _Rows()
         self._all_is_served_or_not()
         self._work_fits()
+        self._loaded_where_it_runs()
         for place in range(len(self._rentable)):
             self._held(place)
 
@@ -233,6 +238,20 @@ class Program:
                     self._rows.add([*terms, *held], -np.inf, most)
             else:
                 self._rows.add(terms, -np.inf, work.stocks[stock].nodes * long_s)
+
+    def _loaded_where_it_runs(self) -> None:
+        """A place where all of a kind go one way has loaded it; of a share, that share of a load.
+
+        Summed over places: the loads of a way are at least the queries of a kind that go that way,
+        over the most of that kind that any place has.
+        """
+        terms: dict[tuple[int, int], list[tuple[int, float]]] = {}
+        for at, (group, way, _, _) in enumerate(self._flows):
+            terms.setdefault((self._work.groups[group].kind, way), []).append((at, 1.0))
+        for (kind, way), flows in terms.items():
+            most = self._work.most.get((kind, self._work.ways[way].stock))
+            if most:
+                self._rows.add([*flows, (self._y + way, -float(most))], -np.inf, 0.0)
 
     def _held(self, place: int) -> None:
         """No more nodes than there are, or were started; each start is held until it may stop."""

@@ -6,7 +6,8 @@ cases):
 
 * the nodes of a fleet are one pool, wherever they stand: a site's burst may be served at another;
 * within a window (and half a want's time beyond) work may be done in any order and in fractions;
-* memory has no limit; a load is paid once for each node's worth of work that runs at a time;
+* memory has no limit; loads are paid in fractions: of a variant, what of a kind of want it serves
+  over the most of that kind that comes at one place, or the node's worth of work that runs at once;
 * a query takes its own draw, or, where batches pay, its share of the best batch's median;
 * a link has the better of its bandwidths when the query comes and when its time is up;
 * slow nodes are never slow.
@@ -88,20 +89,43 @@ def made(world: World, reach: Reach) -> tuple[Work, Members]:
     order = np.argsort(inverse.ravel(), kind="stable")
     ends = np.cumsum(np.bincount(inverse.ravel(), minlength=len(first)))[:-1]
     members = np.split(order, ends) if len(first) else []
-    groups = tuple(_group(reach, int(window[at[0]]), at) for at in members)
+    kind = world.arrivals.want * len(scenario.traces) + world.arrivals.trace
+    groups = tuple(
+        _group(reach, at, window=int(window[at[0]]), kind=int(kind[at[0]])) for at in members
+    )
     overhang_s = max(want.latency_ms for want in scenario.wants) / 1e3
     return (
-        Work(stocks, ways, groups, windows, window_s, overhang_s, scenario.duration_s),
+        Work(
+            stocks,
+            ways,
+            groups,
+            windows,
+            window_s,
+            overhang_s,
+            scenario.duration_s,
+            _most(world, kind),
+        ),
         members,
     )
 
 
-def _group(reach: Reach, window: int, at: npt.NDArray[np.intp]) -> Group:
+def _most(world: World, kind: npt.NDArray[np.int64]) -> dict[tuple[int, int], int]:
+    """Return the most queries of a kind at any one place; all of them for what places share."""
+    found: dict[tuple[int, int], int] = {}
+    for one in np.unique(kind).tolist():
+        places = world.arrivals.place[kind == one]
+        for at, fleet in enumerate(world.scenario.fleets):
+            local = fleet.name not in world.parent.by_fleet
+            found[one, at] = int(np.bincount(places).max()) if local else len(places)
+    return found
+
+
+def _group(reach: Reach, at: npt.NDArray[np.intp], *, window: int, kind: int) -> Group:
     ways = np.flatnonzero(reach.feasible[at[0]])
     least_s = reach.work_s[np.ix_(at, ways)].min(axis=0)
     usd = reach.usd[at[0], ways]
     found = zip(ways.tolist(), least_s.tolist(), usd.tolist(), strict=True)
-    return Group(window, len(at), tuple(found))
+    return Group(window, len(at), tuple(found), kind)
 
 
 def _record(world: World, reach: Reach, bound: Bound, members: Members) -> None:
