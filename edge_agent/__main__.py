@@ -19,6 +19,7 @@ from edge_agent.bundles.store import Store
 from edge_agent.bus.nats import connecting
 from edge_agent.clock import SystemClock
 from edge_agent.config import AgentConfig, read
+from edge_agent.identity.passport import read as read_passport
 from edge_agent.profiler import Profiles
 from protocol.errors import MeshError
 
@@ -43,9 +44,9 @@ def main() -> int:
 @asynccontextmanager
 async def _serving(config: AgentConfig, store: Store) -> AsyncIterator[None]:
     profiles = Profiles(config.state_dir / "profiles")
-    credentials = config.nats_credentials
+    passport = read_passport(config.nats_credentials)
     async with (
-        connecting(config.nats_url, name=config.node, user_credentials=credentials) as bus,
+        connecting(config.nats_url, name=config.node, passport=passport, ca=config.nats_ca) as bus,
         running(config, bus, SystemClock(), store, profiles=profiles) as agent,
     ):
         logging.getLogger(__name__).info("%r runs %r", agent, store)

@@ -37,7 +37,12 @@ class AgentConfig(Config):
     """The site's NATS server. One that is not up yet is waited for."""
 
     nats_credentials: Path | None = None
-    """Its NATS credentials file; none on a mesh without accounts."""
+    """Its credentials file, which `tiermesh-agent enrol` has written; none on a mesh without
+    identities."""
+
+    nats_ca: Path | None = None
+    """The certificate authority that the NATS server's certificate must be signed by: nothing is
+    said to any other. Null: no TLS, for loopback."""
 
     bundles: tuple[Path, ...] = ()
     """Folders below which its bundles lie. Each folder with a manifest.json is one."""

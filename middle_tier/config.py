@@ -23,7 +23,11 @@ class SiteConfig(Config):
     """The site's NATS server. Null: a site of one, whose only node is in this process."""
 
     nats_credentials: Path | None = None
-    """Its NATS credentials file; none on a mesh without accounts."""
+    """Its NATS credentials file; none on a mesh without identities."""
+
+    nats_ca: Path | None = None
+    """The certificate authority that the NATS server's certificate must be signed by. Null: no TLS,
+    for loopback."""
 
     parent: Name | None = None
     """The site that takes what this one cannot serve; null for the topmost."""

@@ -22,6 +22,7 @@ from edge_agent.bus.kv import Buckets, Entry
 from edge_agent.bus.memory import MemoryBus, MemoryNetwork
 from edge_agent.bus.memorykv import MemoryBuckets
 from edge_agent.clock import Clock, SystemClock
+from edge_agent.identity.passport import read as read_passport
 from edge_agent.profiler import Profiles
 from middle_tier import desired
 from middle_tier import router as routers
@@ -121,8 +122,10 @@ async def _bus(config: SiteConfig) -> AsyncIterator[tuple[Bus, Buckets]]:
     if config.nats_url is None:
         yield MemoryBus(MemoryNetwork()), MemoryBuckets()
         return
-    name, credentials = f"site {config.site}", config.nats_credentials
-    async with nats.connecting(config.nats_url, name=name, user_credentials=credentials) as far:
+    name, passport = f"site {config.site}", read_passport(config.nats_credentials)
+    async with nats.connecting(
+        config.nats_url, name=name, passport=passport, ca=config.nats_ca
+    ) as far:
         yield JoinedBus(far), far.buckets(config.desired_domain)
 
 

@@ -34,6 +34,19 @@ class Layout:
         """The audit log."""
         return self.root / "audit" / "log.jsonl"
 
+    @property
+    def identity(self) -> Path:
+        """The operator's keys and every role's signing key."""
+        return self.root / "identity"
+
+    @property
+    def provisioned(self) -> Path:
+        """The nodes that were given their credentials by `up`."""
+        return self.root / "identity" / "provisioned.json"
+
+    def credentials(self, holder: str) -> Path:
+        return self.root / "credentials" / f"{holder}.creds"
+
     def token(self, tenant: str) -> Path:
         return self.root / "tokens" / tenant
 

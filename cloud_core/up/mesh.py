@@ -4,7 +4,6 @@ What it consists of is topology's to say; showing it is the command's.
 """
 
 import logging
-import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -17,12 +16,12 @@ import psutil
 from pydantic import Field
 
 from cloud_core.issuer import write_secret
-from cloud_core.up import bundles, ports, servers, state, tokens
+from cloud_core.up import bundles, identities, ports, servers, state, tokens
 from cloud_core.up.layout import Layout
 from cloud_core.up.processes import Kept, keeping
 from cloud_core.up.ready import answering
 from cloud_core.up.state import ProcessState, State
-from cloud_core.up.topology import Ports, Setting, Topology, planned
+from cloud_core.up.topology import CLOUD, SITE, Ports, Setting, Topology, edges_of, planned
 from edge_agent.clock import Clock
 from edge_agent.config import Config
 from protocol.errors import UnknownError
@@ -104,7 +103,7 @@ async def running(
             _clear(left, layout)
         minted = tokens.kept(layout, clock.wall())
         issued = tuple(tokens.described(token) for token in minted.values())
-        topology = planned(replace(_setting(config, layout, tell), tokens=issued))
+        topology = planned(replace(_setting(config, layout, clock.wall(), tell), tokens=issued))
         _write(topology, layout)
         mesh = Mesh(layout, topology, minted["operator"])
         async with keeping(topology.programs, clock, mesh.record):
@@ -116,7 +115,7 @@ async def running(
                 mesh.enter("stopping")
 
 
-def _setting(config: UpConfig, layout: Layout, tell: Callable[[str], None]) -> Setting:
+def _setting(config: UpConfig, layout: Layout, now: float, tell: Callable[[str], None]) -> Setting:
     for folder in config.bundles:
         if not folder.is_dir():
             raise UnknownError(f"no folder {folder}", "give folders that hold bundles")
@@ -127,7 +126,7 @@ def _setting(config: UpConfig, layout: Layout, tell: Callable[[str], None]) -> S
         ports=_ports(gate, others),
         edges=config.edges,
         bundles=(str(bundles.demo()), *(str(folder.absolute()) for folder in config.bundles)),
-        passwords={user: secrets.token_hex(16) for user in ("cloud", "leaf", "site", "edge")},
+        trust=identities.minted(layout, CLOUD, SITE, edges_of(config.edges), now),
         python=sys.executable,
         nats_server=str(servers.program()),
     )

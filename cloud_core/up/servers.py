@@ -1,10 +1,11 @@
 """nats-server: where it is, and the configuration of a hub and of a site behind it. Starts nothing.
 
-The same configurations, for machines of their own and with comments, are deploy/nats/*.conf.
+`up` and `init` both write these; deploy/nats/*.conf are examples of what `init` writes, explained.
 """
 
 import shutil
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,23 +17,9 @@ max_payload: {MAX_FRAME_BYTES}
 ping_interval: "5s"
 ping_max: 2
 """
-
-
 MAX_FILE = "2GB"
 """Of one server's streams on disk: desired state, events and bundles' bytes."""
 MAX_MEMORY = "64MB"
-
-
-def jetstream(domain: str, folder: Path) -> str:
-    """Return the block that keeps streams in `folder`; leaf nodes reach each other's by domain."""
-    return f"""\
-jetstream {{
-  domain: "{domain}"
-  store_dir: "{folder}"
-  max_memory_store: {MAX_MEMORY}
-  max_file_store: {MAX_FILE}
-}}
-"""
 
 
 def program() -> Path:
@@ -50,7 +37,7 @@ def program() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who may connect. Passwords are hexadecimal: they stand in URLs and in configurations."""
+    """Who may connect to a server on its own: a hexadecimal password, as it stands in URLs."""
 
     user: str
     password: str
@@ -62,48 +49,82 @@ class Login:
         return f'{{user: "{self.user}", password: "{self.password}"}}'
 
 
-def hub(port: int, leaf_port: int, *, store: Path, client: Login, leaf: Login) -> str:
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom a server believes: the operator, and what it has signed."""
+
+    operator: str
+    mesh: str
+    system: str
+    """Public keys of the two accounts."""
+    preload: Mapping[str, str]
+    """The accounts' JWTs by public key, for the first start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files of a server's certificate; `ca` is what its peers' must be signed by."""
+
+    certificate: str
+    key: str
+    ca: str
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What every server's configuration says."""
+
+    name: str
+    listen: str
+    """host:port for clients."""
+    domain: str
+    """Of its streams: leaf nodes reach each other's by it."""
+    folder: str
+    """Where it keeps streams and what it has been told of accounts."""
+    trust: Trust
+    tls: Tls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """A site's way to the hub: with one file of credentials for each account."""
+
+    url: str
+    mesh_credentials: str
+    system_credentials: str
+
+
+def hub(server: Server, leaf_listen: str) -> str:
     """Return the configuration of the cloud's server, which sites' servers connect to."""
     return f"""\
-server_name: hub
-listen: "127.0.0.1:{port}"
-{_COMMON}{jetstream("hub", store)}authorization {{
-  users: [{client.entry()}]
-}}
-leafnodes {{
-  listen: "127.0.0.1:{leaf_port}"
-  # A site that comes back must come through the relay, not to the address it has heard of.
+{_head(server)}leafnodes {{
+  listen: "{leaf_listen}"
+  # A site that comes back must come the way it was told, not to an address it has heard of.
   no_advertise: true
   compression: off
-  authorization {{
-    users: [{leaf.entry()}]
-  }}
-}}
+{_certificate(server.tls, "  ")}}}
 """
 
 
-def site(name: str, port: int, *, store: Path, clients: list[Login], uplink: str) -> str:
-    """Return the configuration of a site's server; `uplink` is its way to the hub."""
-    users = "\n    ".join(login.entry() for login in clients)
+def site(server: Server, uplink: Uplink) -> str:
+    """Return the configuration of a site's server."""
+    trust = server.trust
+    mesh = _remote(uplink.url, uplink.mesh_credentials, trust.mesh, server.tls)
+    system = _remote(uplink.url, uplink.system_credentials, trust.system, server.tls)
     return f"""\
-server_name: {name}
-listen: "127.0.0.1:{port}"
-{_COMMON}{jetstream(name, store)}authorization {{
-  users: [
-    {users}
-  ]
-}}
-leafnodes {{
+{_head(server)}leafnodes {{
   reconnect: "1s"
   remotes: [
-    {{url: "{uplink}", compression: off}}
+    # The mesh's own traffic, and what servers are told of revoked keys.
+{mesh}
+{system}
   ]
 }}
 """
 
 
 def single(port: int, *, client: Login) -> str:
-    """Return the configuration of a server on its own."""
+    """Return the configuration of a server on its own, for one login."""
     return f"""\
 server_name: single
 listen: "127.0.0.1:{port}"
@@ -111,3 +132,55 @@ listen: "127.0.0.1:{port}"
   users: [{client.entry()}]
 }}
 """
+
+
+def _head(server: Server) -> str:
+    trust = server.trust
+    preload = "\n".join(f"  {key}: {jwt}" for key, jwt in trust.preload.items())
+    return f"""\
+server_name: {server.name}
+listen: "{server.listen}"
+{_COMMON}
+jetstream {{
+  domain: "{server.domain}"
+  store_dir: "{server.folder}"
+  max_memory_store: {MAX_MEMORY}
+  max_file_store: {MAX_FILE}
+}}
+
+# Nobody connects without a JWT that the operator's accounts have signed, and no account is believed
+# that the operator has not.
+operator: "{trust.operator}"
+system_account: {trust.system}
+resolver {{
+  type: full
+  dir: "{server.folder}/accounts"
+  allow_delete: false
+  interval: "2m"
+}}
+resolver_preload {{
+{preload}
+}}
+
+{_certificate(server.tls, "")}"""
+
+
+def _certificate(tls: Tls | None, indent: str) -> str:
+    if tls is None:
+        return ""
+    return f"""\
+{indent}tls {{
+{indent}  cert_file: "{tls.certificate}"
+{indent}  key_file: "{tls.key}"
+{indent}  # Not a word before the handshake: nobody on the way can talk a client out of it.
+{indent}  handshake_first: true
+{indent}}}
+"""
+
+
+def _remote(url: str, credentials: str, account: str, tls: Tls | None) -> str:
+    pinned = f', tls {{ca_file: "{tls.ca}", handshake_first: true}}' if tls else ""
+    return (
+        f'    {{url: "{url}", credentials: "{credentials}", account: {account}, '
+        f"compression: off{pinned}}}"
+    )

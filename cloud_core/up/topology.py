@@ -21,7 +21,7 @@ from cloud_core.relay_control import RelayConfig, RelaysConfig
 from cloud_core.up import servers
 from cloud_core.up.layout import Layout
 from cloud_core.up.processes import Program
-from cloud_core.up.servers import Login
+from cloud_core.up.servers import Server, Trust, Uplink
 from cloud_core.up.state import GateState, RelayState
 from edge_agent.config import AgentConfig
 from middle_tier.config import SiteConfig
@@ -66,8 +66,8 @@ class Setting:
     ports: Ports
     edges: int
     bundles: tuple[str, ...]
-    passwords: Mapping[str, str]
-    """By user: cloud, leaf, site, edge."""
+    trust: Trust
+    """Whom the servers believe; credentials are where the layout says."""
     python: str
     nats_server: str
     tokens: tuple[Issued, ...] = ()
@@ -91,23 +91,22 @@ class Topology:
     """(site, node): who is expected to answer."""
 
 
+def edges_of(number: int) -> list[str]:
+    """Return the names of so many edge nodes."""
+    return [f"edge-{place}" for place in range(1, number + 1)]
+
+
 def planned(setting: Setting) -> Topology:
     """Return the mesh for this setting."""
     ports = setting.ports
-    logins = {user: Login(user, password) for user, password in setting.passwords.items()}
-    edges = [f"edge-{number}" for number in range(1, setting.edges + 1)]
-    site_url = logins["site"].url(ports.site)
-    edge_url = logins["edge"].url(ports.edge_middle)
-    agents = [
-        _agent(setting, edge, SITE, "edge").model_copy(update={"nats_url": edge_url})
-        for edge in edges
-    ]
+    edges = edges_of(setting.edges)
+    agents = [_edge(setting, edge) for edge in edges]
     return Topology(
-        servers=_servers(setting, logins),
+        servers=_servers(setting),
         configs={
             "relay": _relays(ports).model_dump_json(indent=2),
-            CLOUD: _site(setting, CLOUD, nats_url=logins["cloud"].url(ports.hub)),
-            SITE: _site(setting, SITE, nats_url=site_url),
+            CLOUD: _site(setting, CLOUD, nats_url=_local(ports.hub)),
+            SITE: _site(setting, SITE, nats_url=_local(ports.site)),
             **{agent.node: agent.model_dump_json(indent=2) for agent in agents},
         },
         programs=_programs(setting, edges),
@@ -119,29 +118,33 @@ def planned(setting: Setting) -> Topology:
             RelayState(name=name, control_url=f"http://127.0.0.1:{ports.control}/relays/{name}")
             for name in DELAYS_MS
         ),
-        nats_url=logins["cloud"].url(ports.hub),
+        nats_url=_local(ports.hub),
         nodes=frozenset(
             {(CLOUD, "cloud-1"), (SITE, "middle-1"), *((SITE, edge) for edge in edges)}
         ),
     )
 
 
-def _servers(setting: Setting, logins: Mapping[str, Login]) -> dict[str, str]:
-    ports, store = setting.ports, setting.layout.streams
-    uplink = logins["leaf"].url(ports.middle_cloud, "nats-leaf")
-    at_site = [logins["site"], logins["edge"]]
+def _servers(setting: Setting) -> dict[str, str]:
+    ports, layout = setting.ports, setting.layout
+
+    def server(name: str, port: int, domain: str) -> Server:
+        folder = str(layout.streams(f"nats-{name}"))
+        return Server(name, f"127.0.0.1:{port}", domain, folder, setting.trust)
+
+    uplink = Uplink(
+        f"nats-leaf://127.0.0.1:{ports.middle_cloud}",
+        str(layout.credentials(f"leaf-{SITE}")),
+        str(layout.credentials(f"resolver-leaf-{SITE}")),
+    )
     return {
-        "nats-hub": servers.hub(
-            ports.hub,
-            ports.leaf,
-            store=store("nats-hub"),
-            client=logins["cloud"],
-            leaf=logins["leaf"],
-        ),
-        "nats-site": servers.site(
-            SITE, ports.site, store=store("nats-site"), clients=at_site, uplink=uplink
-        ),
+        "nats-hub": servers.hub(server("hub", ports.hub, "hub"), f"127.0.0.1:{ports.leaf}"),
+        "nats-site": servers.site(server(SITE, ports.site, SITE), uplink),
     }
+
+
+def _local(port: int) -> str:
+    return f"nats://127.0.0.1:{port}"
 
 
 def _relays(ports: Ports) -> RelaysConfig:
@@ -173,6 +176,15 @@ def _agent(setting: Setting, node: str, site: str, tier: str) -> AgentConfig:
     )
 
 
+def _edge(setting: Setting, node: str) -> AgentConfig:
+    return _agent(setting, node, SITE, "edge").model_copy(
+        update={
+            "nats_url": _local(setting.ports.edge_middle),
+            "nats_credentials": setting.layout.credentials(f"agent-{node}"),
+        }
+    )
+
+
 def _site(setting: Setting, site: str, *, nats_url: str) -> str:
     """Return the configuration of a site's own process: gate, router and node."""
     cloud = site == CLOUD
@@ -183,6 +195,9 @@ def _site(setting: Setting, site: str, *, nats_url: str) -> str:
             "site": site,
             "tier": tier,
             "nats_url": nats_url,
+            "nats_credentials": setting.layout.credentials(
+                f"{'cloud' if cloud else 'site'}-{site}"
+            ),
             "parent": None if cloud else CLOUD,
             "port": setting.ports.cloud_gate if cloud else setting.ports.site_gate,
             "keys": setting.layout.gate_keys,

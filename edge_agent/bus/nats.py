@@ -14,7 +14,9 @@ from edge_agent.bus.base import Delivery, Handler
 from edge_agent.bus.direct import Direct
 from edge_agent.bus.kv import Buckets
 from edge_agent.bus.natskv import NatsBuckets
+from edge_agent.bus.persistent import RECONNECT_WAIT_S, Persistent, signed_in
 from edge_agent.bus.requests import Requests
+from edge_agent.identity.passport import Passport
 from protocol.codec import Frame, decode, encode
 from protocol.errors import DecodeError, TooLargeError, UnreachableError
 
@@ -27,7 +29,6 @@ _log = logging.getLogger(__name__)
 
 PING_INTERVAL_S = 10
 """nats-py's own 120 s would take four minutes to notice a silent cut."""
-RECONNECT_WAIT_S = 0.1
 FLUSH_TIMEOUT_S = 10
 _NO_RESPONDERS = "503"
 _FOREIGN = (errors.Error, OSError, TimeoutError)
@@ -149,20 +150,19 @@ class _Arrivals(Future[Msg]):
 
 @asynccontextmanager
 async def connecting(
-    url: str, *, name: str, user_credentials: Path | None = None
+    url: str, *, name: str, passport: Passport | None = None, ca: Path | None = None
 ) -> AsyncIterator[NatsBus]:
     """Wait until there is a connection, keep it until the block ends, then send what is left.
 
     Raises `UnreachableError` for a URL that nats-py cannot read; a server that is not there yet is
-    waited for.
+    waited for. `passport` says who connects; `ca` is whom a server's certificate must be signed by.
     """
-    client = Client()
+    client = Persistent()
     watch = _Watch(without_login(url))
     try:
         await client.connect(
             url,
             name=name,
-            user_credentials=user_credentials,
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # annotated int, only slept
             ping_interval=PING_INTERVAL_S,
@@ -171,6 +171,7 @@ async def connecting(
             error_cb=watch.failed,
             disconnected_cb=watch.disconnected,
             reconnected_cb=watch.reconnected,
+            **signed_in(passport, ca),
         )
         bus = NatsBus(client)
         async with bus.sending():

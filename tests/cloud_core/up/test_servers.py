@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from cloud_core.identity.authority import Authority, Holder
 from cloud_core.up import ports, servers
-from cloud_core.up.servers import Login
+from cloud_core.up.identities import trust_of
+from cloud_core.up.servers import Login, Server, Tls, Uplink
 from protocol.errors import MeshError
 
 DEPLOY = Path(__file__).parents[3] / "deploy" / "nats"
@@ -45,20 +47,27 @@ def checked(program: Path, path: Path, env: dict[str, str] | None = None):
     return subprocess.run(command, check=False, capture_output=True, text=True, env=env)
 
 
-def configurations(store: Path) -> dict[str, str]:
-    cloud, leaf, site = (Login(user, "0a1b2c") for user in ("cloud", "leaf", "site"))
-    uplink = leaf.url(7422, "nats-leaf")
-    return {
-        "hub": servers.hub(4222, 7422, store=store, client=cloud, leaf=leaf),
-        "site": servers.site("site-1", 4223, store=store, clients=[site], uplink=uplink),
-        "single": servers.single(4224, client=cloud),
-    }
-
-
-@pytest.mark.parametrize("name", ["hub", "site", "single"])
-def test_the_server_takes_our_configuration(name, tmp_path, nats_program):
+def test_the_server_takes_the_configuration_of_one_login(tmp_path, nats_program):
     path = tmp_path / "nats.conf"
-    path.write_text(configurations(tmp_path / "streams")[name])
+    path.write_text(servers.single(4224, client=Login("cloud", "0a1b2c")))
+    run = checked(nats_program, path)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("tls", [None, Tls("{pem}", "{pem}", "{pem}")])
+@pytest.mark.parametrize("name", ["hub", "site"])
+def test_the_server_takes_our_configuration(name, tls, tmp_path, nats_program):
+    (tmp_path / "pair.pem").write_bytes(a_certificate_and_its_key())
+    trust = trust_of(Authority.kept(tmp_path / "identity", 1.8e9))
+    server = Server(name, "127.0.0.1:4222", "hub", str(tmp_path / name), trust, tls)
+    leaf = Authority.kept(tmp_path / "identity", 1.8e9).credentials(
+        Holder("leaf", "site-1", "site-1"), tmp_path / "leaf.creds", now=1.8e9
+    )
+    assert leaf.site == "site-1"
+    uplink = Uplink("tls://127.0.0.1:7422", *[str(tmp_path / "leaf.creds")] * 2)
+    text = servers.hub(server, "127.0.0.1:7422") if name == "hub" else servers.site(server, uplink)
+    path = tmp_path / "nats.conf"
+    path.write_text(text.replace("{pem}", str(tmp_path / "pair.pem")))
     run = checked(nats_program, path)
     assert run.returncode == 0, run.stderr
 

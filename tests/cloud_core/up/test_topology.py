@@ -7,6 +7,7 @@ from cloud_core.config import CloudConfig
 from cloud_core.relay_control import RelaysConfig
 from cloud_core.up.layout import Layout
 from cloud_core.up.ready import untold, usable
+from cloud_core.up.servers import Trust
 from cloud_core.up.topology import Ports, Setting, Topology, planned
 from edge_agent.config import AgentConfig
 from middle_tier.config import SiteConfig
@@ -17,11 +18,10 @@ PORTS = Ports(
 
 
 def a_topology(edges: int = 2) -> Topology:
-    users = ("cloud", "leaf", "site", "edge")
     return planned(
         Setting(
             layout=Layout(Path("/mesh")), ports=PORTS, edges=edges, bundles=("/demo",),
-            passwords={user: f"secret-{user}" for user in users},
+            trust=Trust("operator-jwt", "AMESH", "ASYS", {"AMESH": "jwt"}),
             python="/bin/python", nats_server="/bin/nats-server",
         )
     )  # fmt: skip
@@ -45,8 +45,15 @@ def test_the_edge_reaches_its_site_and_the_site_the_hub_through_a_relay():
     assert (edge.port, edge.target_port, edge.shape.delay_ms) == (4, 3, 2)
     assert (middle.port, middle.target_port, middle.shape.delay_ms) == (5, 2, 40)
     agent = AgentConfig.model_validate_json(topology.configs["edge-1"])
-    assert agent.nats_url == "nats://edge:secret-edge@127.0.0.1:4"
-    assert "nats-leaf://leaf:secret-leaf@127.0.0.1:5" in topology.servers["nats-site"]
+    assert agent.nats_url == "nats://127.0.0.1:4"
+    assert '"nats-leaf://127.0.0.1:5"' in topology.servers["nats-site"]
+
+
+def test_everybody_has_credentials_of_its_own():
+    configs = [json.loads(text) for name, text in a_topology().configs.items() if name != "relay"]
+    files = {config["nats_credentials"] for config in configs}
+    assert len(files) == len(configs)
+    assert not [path for path in files if not path.startswith("/mesh/credentials/")]
 
 
 def test_every_tier_has_its_own_price_and_the_edge_is_cheapest():

@@ -1,0 +1,1 @@
+"""Who may connect to NATS, and what they may say: keys, JWTs, enrolment, certificates."""
