@@ -24,8 +24,11 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clocks."""
 
-    now = staticmethod(time.monotonic)
-    wall = staticmethod(time.time)
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

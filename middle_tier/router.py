@@ -13,7 +13,6 @@ from math import prod
 
 from edge_agent.bus.base import Bus
 from edge_agent.clock import Clock
-from edge_agent.known import Known
 from edge_agent.near import Near
 from middle_tier.routing.alarms import Alarms
 from middle_tier.routing.asks import Buffers, Outbox, Target
@@ -25,6 +24,7 @@ from middle_tier.routing.outcome import Outcome  # noqa: TC001  # TYPE_CHECKING 
 from middle_tier.routing.pursuit import Pursuit
 from middle_tier.routing.recent import Recent
 from middle_tier.scheduler.plan import choose, choose_again, explain
+from middle_tier.scheduler.rules import Permit, permit_of
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
 from middle_tier.scheduler.warmth import worth_loading
 from middle_tier.uplink import Parent
@@ -32,11 +32,14 @@ from middle_tier.view import View
 from protocol.bundles import Task
 from protocol.errors import UnreachableError
 from protocol.messages import Answer, Query
-from protocol.types import ITEM_BYTES, Tensor
+from protocol.types import ITEM_BYTES
 
 log = logging.getLogger(__name__)
 
 NOTHING = Plan((), {})
+
+MAX_PERMITS = 4096
+"""Tenants and tasks whose permits are remembered; when there are more, all are forgotten."""
 
 
 class Router:
@@ -54,8 +57,8 @@ class Router:
         self.parent = Parent(parent, lambda: bus.connected) if parent is not None else None
         self.alarms = Alarms(clock)
         self._seeds = count(seed)
+        self._permits: dict[tuple[str, str], Permit | None] = {}
         self._out_bytes: dict[str, tuple[Task, int]] = {}
-        self._known_sizes: Known[tuple[Tensor, ...], tuple[int, int]] = Known()
         self._doubts = Doubts(bus, clock, self.alarms, self._gone)
         self.outbox = Outbox(bus, near or {}, prefix=f"{site}-{seed:x}", alive=self._doubts.dispel)
         self.orders = Orders(bus, clock)
@@ -75,6 +78,7 @@ class Router:
     @policy.setter
     def policy(self, policy: Policy) -> None:
         self._means.policy = policy
+        self._permits.clear()
         self._recent.forget()
 
     @property
@@ -110,17 +114,23 @@ class Router:
     def demand(self, query: Query) -> Demand:
         """`query` as far as choosing goes."""
         inputs, want = query.inputs, query.want
-        rows, nbytes = self._sizes(inputs)
+        rows = inputs[0].shape[0] if inputs else 1
+        nbytes = 0
+        for tensor in inputs:
+            nbytes += tensor.nbytes
         out_bytes = rows * self._row_bytes(want.task)
-        return Demand(want, want.latency_ms, rows, nbytes, out_bytes, query.hops, query.tiers)
+        permit = self._permit(query.tenant, want.task) if self.policy.permit else None
+        return Demand(
+            want, want.latency_ms, rows, nbytes, out_bytes, query.hops, query.tiers, permit
+        )
 
-    def _sizes(self, inputs: tuple[Tensor, ...]) -> tuple[int, int]:
-        """Rows and bytes of a query's tensors, remembered: a gate hands the same tuple again."""
-        sizes = self._known_sizes.get(inputs)
-        if sizes is None:
-            sizes = inputs[0].shape[0] if inputs else 1, sum(tensor.nbytes for tensor in inputs)
-            self._known_sizes.put(inputs, sizes)
-        return sizes
+    def _permit(self, tenant: str, task: str) -> Permit | None:
+        """What the policy permits, worked out once for each tenant and task."""
+        if (tenant, task) not in self._permits:
+            if len(self._permits) >= MAX_PERMITS:
+                self._permits.clear()
+            self._permits[tenant, task] = permit_of(self.policy.permit, tenant, task)
+        return self._permits[tenant, task]
 
     def _row_bytes(self, name: str) -> int:
         """Bytes of a task's outputs for one row, remembered while the task stays as it is."""

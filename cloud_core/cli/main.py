@@ -14,6 +14,7 @@ from cloud_core.cli import (
     down,
     nodes,
     plan,
+    policy,
     serve,
     simulate,
     sites,
@@ -21,7 +22,6 @@ from cloud_core.cli import (
     tenants,
     tokens,
     up,
-    usage,
 )
 from cloud_core.cli.reach import Surroundings
 from protocol.errors import MeshError
@@ -40,7 +40,6 @@ app.command("plan")(plan.plan)
 app.command("serve")(serve.serve)
 app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
-app.command("usage")(usage.usage)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(nodes.app, name="nodes")
 app.add_typer(sites.app, name="sites")
@@ -48,6 +47,7 @@ app.add_typer(bundles.app, name="bundles")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
+app.add_typer(policy.app, name="policy")
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:

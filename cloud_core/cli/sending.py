@@ -17,17 +17,24 @@ def post(place: Where, path: str, body: object = None) -> dict[str, Any]:
 
 
 def sent(place: Where, method: str, path: str, body: object = None) -> dict[str, Any]:
-    """Send a request and return the answer; raises the `MeshError` that the gate answers."""
+    """Send JSON and return the answer; raises the `MeshError` that the gate answers."""
+    return send(place, method, path, None if body is None else json.dumps(body).encode())
+
+
+def send(
+    place: Where, method: str, path: str, body: bytes | None = None, *,
+    media: str = "application/json",
+) -> dict[str, Any]:  # fmt: skip
+    """Send anything and return the JSON that came; raises the `MeshError` that the gate answers."""
     parts = urlsplit(place.url)
     secure = parts.scheme == "https"
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
     connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=TIMEOUT_S)
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": media}
     if place.token is not None:
         headers["Authorization"] = f"Bearer {place.token}"
     try:
-        text = None if body is None else json.dumps(body)
-        connection.request(method, parts.path.rstrip("/") + path, text, headers)
+        connection.request(method, parts.path.rstrip("/") + path, body, headers)
         response = connection.getresponse()
         got = Got(response.status, dict(response.getheaders()), response.read())
     except (OSError, http.client.HTTPException) as error:

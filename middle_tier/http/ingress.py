@@ -58,7 +58,6 @@ async def serving(  # noqa: PLR0913  # all but two have defaults
     extra_routes: Sequence[Route] = (),
     clock: Clock | None = None,
     limits: Limits = Limits(),  # frozen
-    tally: Tally | None = None,
 ) -> AsyncIterator[str]:
     """Serve until the block ends; yields the URL (with the port that was free, for port 0).
 
@@ -66,8 +65,7 @@ async def serving(  # noqa: PLR0913  # all but two have defaults
     """
     clock = clock or SystemClock()
     async with _tasks() as tasks:
-        tally = tally or Tally(clock.wall())
-        inference = Inference(router, gate, clock, Replays(clock, tasks), tally)
+        inference = Inference(router, gate, clock, Replays(clock, tasks), Tally(clock.wall()))
         runner = web.AppRunner(
             application(all_routes(inference, clock, extra_routes)),
             access_log=None,

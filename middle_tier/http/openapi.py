@@ -53,13 +53,15 @@ def _operation(route: Route) -> dict[str, object]:
         "responses": _responses(route),
     }
     parameters = [_parameter(name) for name in _names(route.path)]
+    parameters += [_queried(*each) for each in doc.query]
     if doc.takes == "InferRequest":
         parameters += _INFER_HEADERS
     if parameters:
         operation["parameters"] = parameters
     if doc.takes is not None:
         body = _reference(doc.takes) if isinstance(doc.takes, str) else doc.takes
-        content: Schema = {"application/json": {"schema": body}}
+        media = "application/yaml" if doc.takes == "PolicyText" else "application/json"
+        content: Schema = {media: {"schema": body}}
         if doc.takes == "InferRequest":
             content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
         operation["requestBody"] = {"required": True, "content": content}
@@ -118,6 +120,11 @@ def _object(required: tuple[str, ...], **properties: object) -> Schema:
 def _header(name: str, about: str) -> dict[str, object]:
     schema = {"type": "string"}
     return {"name": name, "in": "header", "required": False, "schema": schema, "description": about}
+
+
+def _queried(name: str, kind: str, about: str) -> dict[str, object]:
+    schema = {"type": kind}
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": about}
 
 
 _INFER_HEADERS = [
@@ -195,6 +202,18 @@ _SCHEMAS: Schema = {
             **_WANTS,
         },
     },
+    "PolicyText": {"type": "string", "description": "The document; see deploy/policy.yaml."},
+    "Rollback": _object((), revision={"type": ["integer", "null"], "minimum": 1}),
+    "Policy": _object(
+        ("policy", "revision"),
+        policy={"type": "object"},
+        revision={"type": "integer", "minimum": 0},
+        text=_TEXT,
+        by=_TEXT,
+        at={"type": ["number", "null"]},
+        note=_TEXT,
+        fault=_TEXT,
+    ),
     "Plan": _object(
         ("task", "want", "ranked", "rejected", "counts"),
         task=_TEXT,

@@ -11,11 +11,12 @@ from middle_tier.http.inference import Inference, absent, permitted
 from middle_tier.http.metrics import CONTENT_TYPE, Metrics
 from middle_tier.http.models import distinct
 from middle_tier.http.oip import Response, parsed
+from middle_tier.http.policies import seen
 from middle_tier.http.signature import Signature
-from middle_tier.http.wants import FIELDS
+from middle_tier.http.wants import FIELDS, with_defaults
 from middle_tier.http.wants import read as read_wants
 from middle_tier.http.webroutes import Doc, Route, json_response, read_body, text_response
-from middle_tier.usage.shown import shown
+from middle_tier.policy.kept import Ruled
 from protocol.adverts import NodeStatus
 from protocol.bundles import Task
 from protocol.errors import BadRequestError
@@ -46,7 +47,7 @@ class Overview:
             Route("GET", "/v1/tasks", self.tasks, Doc("Tasks and their variants", tag)),
             Route("GET", "/v1/nodes", self.nodes, Doc("Nodes of this gate's site", tag)),
             Route("GET", "/v1/sites", self.sites, Doc("Its own site, and those below it", tag)),
-            Route("GET", "/v1/policy", self.policy, Doc("The policy in force", tag)),
+            Route("GET", "/v1/policy", self.policy, Doc("The policy in force", tag, "Policy")),
             Route(
                 "GET", "/v1/usage", self.usage,
                 Doc("Queries, cost and attainment, of this gate since it started", tag),
@@ -87,6 +88,7 @@ class Overview:
         if unknown is not None:
             raise BadRequestError(f"unknown field {unknown[:60]!r}", f"permitted are {_WANTS}")
         wanted = read_wants(signature.task.name, variant, body)
+        wanted = with_defaults(wanted, self._router.policy.wants, claims.sub)
         return Query(
             id="plan",
             want=wanted.want,
@@ -126,15 +128,26 @@ class Overview:
         return json_response({"sites": [own, *below]})
 
     async def policy(self, request: web.Request) -> Response:
-        self._admit(request).demand("read")
-        return json_response(self._router.policy.model_dump(mode="json"))
+        claims = self._admit(request)
+        claims.demand("read")
+        return json_response(seen(Ruled(policy=self._router.policy, text=""), claims))
 
     async def usage(self, request: web.Request) -> Response:
         claims = self._admit(request)
         claims.demand("read")
         tally = self._inference.tally
-        scope = "this gate, since it started"
-        return json_response(shown(claims, tally.used(), since=tally.started, scope=scope))
+        usage = {
+            tenant: used.document()
+            for tenant, used in sorted(tally.usage.items())
+            if tenant == claims.sub or "operate" in claims.scopes
+        }
+        return json_response(
+            {
+                "since": tally.started,
+                "scope": "this gate, since it started",
+                "tenants": usage,
+            }
+        )
 
     async def metrics(self, request: web.Request) -> Response:
         self._admit(request).demand("operate")

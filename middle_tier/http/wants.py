@@ -4,10 +4,11 @@ The same rules hold for the parameters of an inference request and for the body 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from middle_tier.scheduler.rules import WantRule, want_of
 from protocol.errors import BadRequestError
 from protocol.messages import Want
 from protocol.names import VARIANT_PATTERN, check_variant
@@ -43,10 +44,23 @@ def read(task: str, variant: str | None, parameters: Mapping[str, object]) -> Wa
     if variant is not None:
         found["variant"] = check_variant(variant)
     want = Want(task=task, **found)
-    deadline_ms = max(DEADLINE_FACTOR * want.latency_ms, MIN_DEADLINE_MS)
+    deadline_ms = _deadline_ms(want)
     if isinstance(timeout_us, int) and timeout_us > 0:
         deadline_ms = timeout_us / 1000.0
     return Wanted(want, deadline_ms, explain is True)
+
+
+def with_defaults(wanted: Wanted, rules: Sequence[WantRule], tenant: str) -> Wanted:
+    """Fill in, by the policy, what this tenant's request has not said."""
+    want = want_of(rules, tenant, wanted.want)
+    if want is wanted.want:
+        return wanted
+    given = wanted.deadline_ms != _deadline_ms(wanted.want)
+    return Wanted(want, wanted.deadline_ms if given else _deadline_ms(want), wanted.explain)
+
+
+def _deadline_ms(want: Want) -> float:
+    return max(DEADLINE_FACTOR * want.latency_ms, MIN_DEADLINE_MS)
 
 
 class Field(NamedTuple):

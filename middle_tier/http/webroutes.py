@@ -28,6 +28,8 @@ class Doc(NamedTuple):
     takes: Schema | str | None = None
     """Schema of the body, or the name of one in `openapi`."""
     errors: tuple[int, ...] = ()
+    query: tuple[tuple[str, str, str], ...] = ()
+    """Parameters after the ``?``: name, type, and what for."""
     media: str = oip.JSON
 
 

@@ -31,6 +31,12 @@ class Choices:
         return self._demand
 
     @property
+    def may_leave(self) -> bool:
+        """Whether another site may have its tensors."""
+        permit = self._demand.permit
+        return permit is None or permit.leave_site
+
+    @property
     def nbytes(self) -> int:
         """Of its tensors, there and back."""
         return self._demand.in_bytes + self._demand.out_bytes

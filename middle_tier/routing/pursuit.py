@@ -190,6 +190,8 @@ class Pursuit:
         means, parent = self._means, self._means.parent
         if parent is None or self._gone_up or parent.cut or parent.site in self._query.hops:
             return False
+        if not self._choices.may_leave:
+            return False
         away_ms = self._up_ms()
         if budget_ms <= away_ms:
             return False

@@ -59,5 +59,5 @@ def _kind(demand: Demand) -> Kind:
     return (
         want.task, want.architecture, want.variant, demand.budget_ms, want.percentile,
         want.min_accuracy, want.max_cost_usd, demand.rows, demand.in_bytes, demand.out_bytes,
-        demand.tiers, demand.hops,
+        demand.tiers, demand.hops, demand.permit,
     )  # fmt: skip

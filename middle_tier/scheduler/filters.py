@@ -4,19 +4,24 @@ The same filters serve `choose` and `explain`; they run in this order, and a gro
 first that it meets. `None` instead of a mask says that nobody is out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from middle_tier.scheduler.members import STATES, TIERS
+from middle_tier.scheduler.rules import permitted_sites
 from middle_tier.scheduler.types import Demand, Policy
 from protocol.types import Tier
 
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+
+def _nowhere() -> Iterable[str]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,8 @@ class Facts:
     state: Codes
     across: Mask
     accuracy: Floats
+    sites: Callable[[], Iterable[str]] = _nowhere
+    """Names of those that the columns may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,24 @@ def _tenant_tier(demand: Demand, _policy: Policy, facts: Facts) -> Mask | None:
     return _outside(demand.tiers, facts)
 
 
+def _permit_tier(demand: Demand, _policy: Policy, facts: Facts) -> Mask | None:
+    return None if demand.permit is None else _outside(demand.permit.tiers, facts)
+
+
+def _permit_site(demand: Demand, _policy: Policy, facts: Facts) -> Mask | None:
+    permit = demand.permit
+    if permit is None or not permit.sites:
+        return None
+    return ~np.isin(facts.site, [facts.code(s) for s in permitted_sites(permit, facts.sites())])
+
+
+def _must_stay(demand: Demand, _policy: Policy, facts: Facts) -> Mask | None:
+    """What has passed a site has left it already: then nothing here may run it."""
+    if demand.permit is None or demand.permit.leave_site:
+        return None
+    return np.ones_like(facts.across) if demand.hops else facts.across
+
+
 def _passed(demand: Demand, _policy: Policy, facts: Facts) -> Mask | None:
     if not demand.hops:
         return None
@@ -90,6 +115,9 @@ STANDING: tuple[Filter, ...] = (
     Filter("gone", _state("gone")),
     Filter("tier not permitted by the policy", _policy_tier),
     Filter("tier not permitted to the tenant", _tenant_tier),
+    Filter("tier not permitted by the policy for this tenant and task", _permit_tier),
+    Filter("site not permitted by the policy for this tenant and task", _permit_site),
+    Filter("must not leave its site, by the policy", _must_stay),
     Filter("site already passed", _passed),
 )
 """Filters whose outcome stands until the view's shape changes: kept per kind of want."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from middle_tier.scheduler.cost import usd_per_byte
 from middle_tier.scheduler.filters import ACCURATE, STANDING, Facts
 from middle_tier.scheduler.pick import Group
+from middle_tier.scheduler.prices import Prices, prices
 from middle_tier.scheduler.runs import at_percentile, run_ms
 from middle_tier.scheduler.table import Table
 from middle_tier.scheduler.types import Demand, Policy
@@ -33,6 +34,8 @@ class Timing:
 
     run_ms: Floats
     busy_usd: Floats
+    beside_usd: Floats
+    """What the energy of a run is worth beside its bill."""
     opened: dict[int, Group] = field(default_factory=dict)
     """Groups by their place in the lens: those that were picked from."""
 
@@ -48,6 +51,7 @@ class Lens:
     """None: bytes are free everywhere."""
     out: tuple[tuple[str, Rows], ...]
     """Reason -> rows."""
+    prices: Prices
     timings: dict[tuple[int, float], Timing] = field(default_factory=dict)
     accurate: dict[float, int] = field(default_factory=dict)
     """How many of the first rows are at least so accurate."""
@@ -80,7 +84,7 @@ class Groups:
         if self.table.shape[self.task] != self._shape or policy is not self._policy:
             self._reset(policy)
         want = demand.want
-        kind = (want.variant, want.architecture, demand.tiers, demand.hops)
+        kind = (want.variant, want.architecture, demand.tiers, demand.hops, demand.permit)
         lens = self._lenses.get(kind)
         if lens is None:
             while len(self._lenses) >= LENSES:
@@ -99,7 +103,7 @@ class Groups:
             columns = self.table.columns
             run = run_ms(columns, lens.rows, batch, percentile)
             median = run_ms(columns, lens.rows, batch, 50.0)
-            timing = Timing(run, median * columns.usd_per_busy_ms[lens.rows])
+            timing = Timing(run, median * lens.prices.busy, median * lens.prices.beside)
             lens.timings[batch, percentile] = timing
         return timing
 
@@ -149,6 +153,7 @@ class Groups:
             columns.pool[rows],
             price if price.any() else None,
             tuple(out),
+            prices(self.table, rows, policy),
         )
 
     def _facts(self, rows: Rows) -> Facts:
@@ -162,6 +167,7 @@ class Groups:
             state=columns.state[rows],
             across=columns.across[rows],
             accuracy=columns.accuracy[rows],
+            sites=lambda: {key.site for key in self.table.by_key},
         )
 
     def _count_live(self, lens: Lens) -> None:

@@ -15,6 +15,7 @@ from middle_tier.scheduler.cost import usd_per_byte
 from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.members import TIERS
 from middle_tier.scheduler.pick import Look, best_of, members_of, opened
+from middle_tier.scheduler.prices import usd_per_busy_ms
 from middle_tier.scheduler.ranking import (
     AHEAD,
     Rows,
@@ -48,7 +49,7 @@ def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: 
             (), counts, (), fallback, fastest_ms(scored), best_accuracy(groups, look, scored)
         )
     both = ranked if len(ranked) == AHEAD else with_second(look, scored, ranked, lost)
-    return Plan(both, counts, cheapest=cheapest(look, scored, ranked[0].cost_usd))
+    return Plan(both, counts, cheapest=cheapest(look, scored, ranked[0]))
 
 
 def choose_again(
@@ -61,12 +62,13 @@ def choose_again(
     """
     look = look_at(demand, groups, policy, now=now, seed=seed)
     best: Candidate | None = None
+    cost = plan.ranked[0].cost_usd, plan.ranked[0].worth_usd
     for row, run in plan.cheapest:
         group = opened(look.table, row, run)
         found = best_of(look, group)
         if found is None or found.finish_ms > look.latest_ms:
             continue
-        candidate = as_candidate(look, group, found, plan.ranked[0].cost_usd)
+        candidate = as_candidate(look, group, found, cost)
         if best is None or merit(candidate) < merit(best):
             best = candidate
     if best is None:
@@ -114,6 +116,7 @@ class _Describing:
 
     def __init__(self, look: Look, groups: Groups, policy: Policy) -> None:
         self._look = replace(look, latest_ms=np.inf)
+        self._policy = policy
         self._price = usd_per_byte(policy, groups.here)
 
     def __call__(self, row: int, reason: str) -> Rejected:
@@ -133,7 +136,7 @@ class _Describing:
             warm=group.warm,
             reason=reason,
             finish_ms=None if best is None else best.finish_ms,
-            cost_usd=median * key.usd_per_busy_ms + bytes_usd,
+            cost_usd=median * usd_per_busy_ms(self._policy, key) + bytes_usd,
             accuracy=group.info.accuracy,
             nodes=sum(member.count for member in members_of(look.table, group)),
         )

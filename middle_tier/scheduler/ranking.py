@@ -41,7 +41,9 @@ class Scored(NamedTuple):
     fits: Rows
     """Places in time and affordable ..."""
     cost_usd: Floats
-    """... and what each would cost."""
+    """... what each would cost ..."""
+    worth_usd: Floats
+    """... and what the policy would rather pay, which is their order (mostly the same)."""
     dear: Rows
     """Places in time and not affordable."""
 
@@ -67,10 +69,11 @@ def score(demand: Demand, groups: Groups, policy: Policy, look: Look) -> Scored:
     finish = _bound_ms(groups, lens, timing, size, look)
     fits = (~filters.too_slow(finish, look.latest_ms)).nonzero()[0]
     cost = cost_usd(look, lens, timing, fits)
+    worth = worth_usd(look, lens, timing, fits, cost)
     over = filters.too_dear(cost, demand)
     if over is None:
-        return Scored(lens, timing, size, finish, fits, cost, fits[:0])
-    return Scored(lens, timing, size, finish, fits[~over], cost[~over], fits[over])
+        return Scored(lens, timing, size, finish, fits, cost, worth, fits[:0])
+    return Scored(lens, timing, size, finish, fits[~over], cost[~over], worth[~over], fits[over])
 
 
 def _bound_ms(groups: Groups, lens: Lens, timing: Timing, size: int, look: Look) -> Floats:
@@ -97,6 +100,15 @@ def cost_usd(look: Look, lens: Lens, timing: Timing, places: Rows) -> Floats:
     return busy + look.nbytes * lens.usd_per_byte.take(places)
 
 
+def worth_usd(look: Look, lens: Lens, timing: Timing, places: Rows, cost: Floats) -> Floats:
+    """Return what orders candidates: their cost, where the policy prefers nothing else."""
+    if not lens.prices.preferring:
+        return cost
+    factor = look.table.columns.factor.take(lens.rows.take(places))
+    beside = timing.beside_usd.take(places) * factor
+    return cost + beside - lens.prices.accuracy.take(places)
+
+
 def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> tuple[Candidate, ...]:
     """Pick a member of each group, best groups first, until `most` are found.
 
@@ -107,12 +119,12 @@ def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> tuple[C
     """
     found: list[Candidate] = []
     best: Candidate | None = None
-    for at in best_first(scored.cost_usd, scored.finish_ms.take(scored.fits)):
-        cost = scored.cost_usd.item(at)
+    for at in best_first(scored.worth_usd, scored.finish_ms.take(scored.fits)):
+        cost, worth = scored.cost_usd.item(at), scored.worth_usd.item(at)
         place = scored.fits.item(at)
-        if best is not None and len(found) >= most and not _may_beat(scored, place, cost, best):
+        if best is not None and len(found) >= most and not _may_beat(scored, place, worth, best):
             break
-        candidate = _candidate(look, scored, place, cost)
+        candidate = _candidate(look, scored, place, (cost, worth))
         if isinstance(candidate, str):
             lost[place] = candidate
             continue
@@ -123,13 +135,13 @@ def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> tuple[C
     return tuple(found[:most])
 
 
-def _may_beat(scored: Scored, place: int, cost: float, best: Candidate) -> bool:
-    return cost <= best.cost_usd and scored.finish_ms.item(place) < best.finish_ms
+def _may_beat(scored: Scored, place: int, worth: float, best: Candidate) -> bool:
+    return worth <= best.worth_usd and scored.finish_ms.item(place) < best.finish_ms
 
 
 def merit(candidate: Candidate) -> tuple[float, float, float, str, str]:
     return (
-        candidate.cost_usd,
+        candidate.worth_usd,
         candidate.finish_ms,
         candidate.queue_ms,
         candidate.variant,
@@ -137,7 +149,9 @@ def merit(candidate: Candidate) -> tuple[float, float, float, str, str]:
     )
 
 
-def _candidate(look: Look, scored: Scored, place: int, cost: float) -> Candidate | str:
+def _candidate(
+    look: Look, scored: Scored, place: int, cost: tuple[float, float]
+) -> Candidate | str:
     """Return the group's best member as a candidate, or the reason that there is none."""
     group = _opened(look, scored, place)
     best = best_of(look, group)
@@ -158,7 +172,8 @@ def _opened(look: Look, scored: Scored, place: int) -> Group:
     return group
 
 
-def as_candidate(look: Look, group: Group, best: Predicted, cost: float) -> Candidate:
+def as_candidate(look: Look, group: Group, best: Predicted, cost: tuple[float, float]) -> Candidate:
+    """`cost`: the bill, and what orders candidates."""
     key, info = group.pool.key, group.info
     member, finish, link, transfer, queue, cold, run = best
     marginal = look.table.columns.marginal_ms.item(group.warm_row) / member.count
@@ -179,8 +194,9 @@ def as_candidate(look: Look, group: Group, best: Predicted, cost: float) -> Cand
         cold,
         run,
         finish,
-        cost,
+        cost[0],
         marginal * look.batch,
+        cost[1],
     )
 
 
@@ -191,16 +207,20 @@ def with_second(
     first = ranked[0]
     others = replace(look, tried=look.tried | {(first.site, first.node)})
     at = next(at for at, place in enumerate(scored.fits.tolist()) if place not in lost)
-    second = _candidate(others, scored, scored.fits.item(at), scored.cost_usd.item(at))
+    cost = scored.cost_usd.item(at), scored.worth_usd.item(at)
+    second = _candidate(others, scored, scored.fits.item(at), cost)
     return (first, second) if isinstance(second, Candidate) else ranked
 
 
-def cheapest(look: Look, scored: Scored, cost: float) -> tuple[tuple[int, float], ...]:
-    """Return the groups that fit and cost no more than this; none where they are too many.
+def cheapest(look: Look, scored: Scored, best: Candidate) -> tuple[tuple[int, float], ...]:
+    """Return the groups that fit and are as good as the best; none where they are too many.
 
     Nor where one of them is cold: a load changes everything.
     """
-    at_most = (scored.cost_usd <= cost).nonzero()[0]
+    alike = scored.worth_usd <= best.worth_usd
+    if scored.worth_usd is not scored.cost_usd:
+        alike &= scored.cost_usd == best.cost_usd
+    at_most = alike.nonzero()[0]
     if len(at_most) > ALIKE:
         return ()
     places = scored.fits.take(at_most).tolist()
@@ -234,16 +254,20 @@ def fallbacks(look: Look, demand: Demand, scored: Scored, policy: Policy) -> tup
         return ()
     places = np.flatnonzero(np.isfinite(scored.finish_ms))
     cost = cost_usd(look, scored.lens, scored.timing, places)
+    worth = worth_usd(look, scored.lens, scored.timing, places, cost)
     over = filters.too_dear(cost, demand)
     if over is not None:
-        places, cost = places[~over], cost[~over]
+        places, cost, worth = places[~over], cost[~over], worth[~over]
     at_last = replace(look, latest_ms=np.inf)
     fastest = np.argsort(scored.finish_ms[places], kind="stable")[:LATE_AHEAD]
     found = [
         candidate
         for at in fastest.tolist()
         if isinstance(
-            candidate := _candidate(at_last, scored, int(places[at]), float(cost[at])), Candidate
+            candidate := _candidate(
+                at_last, scored, places.item(at), (cost.item(at), worth.item(at))
+            ),
+            Candidate,
         )
     ]
     found.sort(key=lambda candidate: (candidate.finish_ms, merit(candidate)))

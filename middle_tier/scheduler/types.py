@@ -4,6 +4,15 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from middle_tier.scheduler.rules import (
+    Escalation,
+    Hedge,
+    Permit,
+    PermitRule,
+    Preference,
+    PriceRule,
+    WantRule,
+)
 from protocol.messages import Want
 from protocol.types import NonNegative, Tier
 
@@ -34,6 +43,19 @@ class Policy(BaseModel):
     """Candidates that a router asks for one query, each by a new plan. More survives more
     refusals, and spends more of a budget that is nearly gone."""
 
+    prices: tuple[PriceRule, ...] = ()
+    """What hardware costs; the first that fits a node. A node that none fits says itself."""
+
+    permit: tuple[PermitRule, ...] = ()
+    """Where queries may run; every one that fits a query must permit the place."""
+
+    wants: tuple[WantRule, ...] = ()
+    """Default wants; of several that fit a query, the first that says a field."""
+
+    hedge: Hedge = Hedge()
+    escalate: Escalation = Escalation()
+    prefer: Preference = Preference()
+
 
 class Demand(NamedTuple):
     """One query, as far as choosing goes."""
@@ -48,6 +70,8 @@ class Demand(NamedTuple):
     """Sites it has passed."""
     tiers: tuple[Tier, ...] | None = None
     """Where its tenant permits it to run; None: anywhere."""
+    permit: Permit | None = None
+    """What the policy permits this tenant for this task; None: all that it permits anybody."""
     tried: frozenset[tuple[str, str]] = frozenset()
     """(site, node) that have refused it."""
 
@@ -79,6 +103,8 @@ class Candidate(NamedTuple):
     cost_usd: float
     marginal_ms: float
     """What it adds to its node's queue while it is in flight."""
+    worth_usd: float
+    """What candidates are ordered by: the cost, and what the policy prefers beside it."""
 
 
 class Rejected(NamedTuple):

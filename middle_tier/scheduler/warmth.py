@@ -48,5 +48,6 @@ def worth_loading(
         if group.warm:
             return None
         if group.pool.key.scope == "node":
-            found = as_candidate(look, group, member, scored.cost_usd.item(at))
+            cost = scored.cost_usd.item(at)
+            found = as_candidate(look, group, member, (cost, cost))
     return found

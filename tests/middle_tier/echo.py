@@ -133,7 +133,7 @@ def an_answer(query, buffers):
 def a_plan(*, warm=True):
     candidate = Candidate(
         "small-fp32", "small", 0.9, "onnx", "x86", "s1", "n1", "edge", warm, "node",
-        0.1, 0.0, 0.0, 0.0, 1.0, 1.1, 1e-7, 1.0,
+        0.1, 0.0, 0.0, 0.0, 1.0, 1.1, 1e-7, 1.0, 1e-7,
     )  # fmt: skip
     out = Rejected("large-int8", "x86", "s1", "edge", warm, "too slow", 9.0, 1e-6, 0.99, 1)
     return Plan((candidate,), {"too slow": 1}, (out,))

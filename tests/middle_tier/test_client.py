@@ -113,7 +113,7 @@ async def test_the_rest_of_the_gate_is_there_too():
         assert [task["name"] for task in mesh.tasks()] == ["double", "pair"]
         assert mesh.nodes()[0]["advert"]["node"] == "n1"
         assert [(site["site"], site["nodes"]) for site in mesh.sites()] == [("s1", {"edge": 1})]
-        assert mesh.policy()["on_miss"] == "refuse"
+        assert mesh.policy()["policy"]["on_miss"] == "refuse"
         assert mesh.usage()["tenants"] == {}
         assert mesh.plan("double", latency_ms=5)["ranked"]
         assert mesh.ready()

@@ -16,6 +16,7 @@ def a_candidate(node="edge-1", **changes):
         "site": "s", "node": node, "tier": "edge", "warm": True, "scope": "node",
         "link_ms": 0.0, "transfer_ms": 0.0, "queue_ms": 0.0, "cold_ms": 0.0, "run_ms": 10.0,
         "finish_ms": 10.0, "cost_usd": 1.0, "marginal_ms": 10.0,
+        "worth_usd": 1.0,
     }  # fmt: skip
     return Candidate(**{**fields, **changes})
 

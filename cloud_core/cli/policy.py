@@ -1,0 +1,184 @@
+"""`tiermesh policy`: prices, permissions, preferences of the mesh, changed while it runs."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import typer
+
+from cloud_core.cli import show
+from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, where
+from cloud_core.cli.sending import post, send
+from middle_tier.policy.document import BadPolicyError, read
+from protocol.errors import BadRequestError
+
+app = typer.Typer(
+    help="The policy: prices, permissions, preferences. One document for all gates.",
+    no_args_is_help=True,
+)
+
+File = Annotated[Path, typer.Argument(help="The policy as YAML; '-' reads standard input.")]
+YAML = "application/yaml"
+
+
+@app.command("show")
+def show_(
+    context: typer.Context,
+    *,
+    url: Url = None,
+    token: Token = None,
+    folder: Dir = HOME,
+    as_json: Json = False,
+) -> None:
+    """Print the policy in force, as it was written: it can be changed and applied again."""
+    found = send(where(context, url, token, folder), "GET", "/v1/policy")
+    if as_json:
+        show.as_json(found)
+        return
+    show.aside.print(_line(found), highlight=False)
+    show.plain(found.get("text") or json.dumps(found["policy"], indent=1))
+    if "fault" in found:
+        show.aside.print(f"a newer one is not in force: {found['fault']}", highlight=False)
+
+
+@app.command()
+def check(file: File, *, as_json: Json = False) -> None:
+    """Check a document without asking any gate: each fault with its line."""
+    policy = read(_text(file, as_json=as_json))
+    if as_json:
+        show.as_json({"ok": True, "policy": policy.model_dump(mode="json")})
+    else:
+        show.console.print(f"{file}: good", highlight=False)
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    file: File,
+    *,
+    url: Url = None,
+    token: Token = None,
+    folder: Dir = HOME,
+    as_json: Json = False,
+) -> None:
+    """Show what a document would change, line by line and field by field."""
+    place = where(context, url, token, folder)
+    text = _text(file, as_json=as_json)
+    now = send(place, "GET", "/v1/policy")
+    checked = send(place, "POST", "/v1/policy/check", text.encode(), media=YAML)
+    if as_json:
+        show.as_json(checked)
+        return
+    names = f"revision {now['revision']}", str(file)
+    lines = difflib.unified_diff(
+        now.get("text", "").splitlines(), text.splitlines(), *names, lineterm=""
+    )
+    show.plain("\n".join(lines) or "the same text")
+    _changes(checked["changes"])
+
+
+@app.command()
+def apply(  # noqa: PLR0913  # one parameter an option
+    context: typer.Context,
+    file: File,
+    *,
+    note: Annotated[str, typer.Option(help="Kept beside it in the history.")] = "",
+    expected: Annotated[
+        int | None, typer.Option(help="Only if the newest revision is still this one.")
+    ] = None,
+    url: Url = None,
+    token: Token = None,
+    folder: Dir = HOME,
+    as_json: Json = False,
+) -> None:
+    """Put a document into force at every gate, within two seconds."""
+    place = where(context, url, token, folder)
+    body = _text(file, as_json=as_json).encode()
+    checked = send(place, "POST", "/v1/policy/check", body, media=YAML)
+    given = {"note": note, "expected": expected}
+    query = urlencode({name: value for name, value in given.items() if value not in ("", None)})
+    made = send(place, "PUT", f"/v1/policy?{query}", body, media=YAML)
+    if as_json:
+        show.as_json({**made, "changes": checked["changes"]})
+        return
+    _changes(checked["changes"])
+    show.console.print(_line(made), highlight=False)
+
+
+@app.command()
+def history(
+    context: typer.Context,
+    *,
+    url: Url = None,
+    token: Token = None,
+    folder: Dir = HOME,
+    as_json: Json = False,
+) -> None:
+    """List the revisions that are kept, the newest last."""
+    found = send(where(context, url, token, folder), "GET", "/v1/policy/history")
+    if as_json:
+        show.as_json(found)
+        return
+    rows = [(one["revision"], _when(one), one["by"], one["note"]) for one in found["revisions"]]
+    show.table(("revision", "applied", "by", "note"), rows)
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    revision: Annotated[
+        int | None, typer.Argument(help="See `history`; else the one before the newest.")
+    ] = None,
+    *,
+    url: Url = None,
+    token: Token = None,
+    folder: Dir = HOME,
+    as_json: Json = False,
+) -> None:
+    """Put an earlier revision into force again; it becomes the newest."""
+    place = where(context, url, token, folder)
+    made = post(place, "/v1/policy/rollback", {"revision": revision})
+    if as_json:
+        show.as_json(made)
+    else:
+        show.console.print(_line(made), highlight=False)
+
+
+def _text(file: Path, *, as_json: bool) -> str:
+    """Return the document; of a bad one show every fault, not only the first."""
+    try:
+        stdin = str(file) == "-"
+        text = typer.get_text_stream("stdin").read() if stdin else file.read_text(encoding="utf-8")
+        read(text)
+    except BadPolicyError as error:
+        if not as_json:
+            for fault in error.faults[1:]:
+                show.aside.print(f"{file}: {fault} ({fault.hint})", highlight=False, markup=False)
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise BadRequestError(f"{file} cannot be read: {why}", "give a YAML file") from error
+    return text
+
+
+def _changes(changes: list[Mapping[str, Any]]) -> None:
+    if not changes:
+        show.console.print("it changes nothing", highlight=False)
+        return
+    rows = [(one["field"], one["old"], one["new"]) for one in changes]
+    show.table(("field", "now", "then"), rows)
+
+
+def _line(found: Mapping[str, Any]) -> str:
+    return f"revision {found['revision']}, {_when(found)}, by {found.get('by', '-')}"
+
+
+def _when(found: Mapping[str, Any]) -> str:
+    at = found.get("at")
+    if at is None:
+        return "never applied"
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
