@@ -85,6 +85,8 @@ class Variant(Wire):
     """Largest absolute difference from the golden outputs."""
     profile: Profile
     """Reference figures from the builder's machine, used until a node has measured its own."""
+    hardware: tuple[str, ...] = ()
+    """Globs of the hardware classes that it was made for; none: any."""
 
     @model_validator(mode="after")
     def _batches_ascend(self) -> Self:
@@ -105,6 +107,8 @@ class Manifest(Wire):
     """A frame (`codec`) of `Asks` with one ask: golden inputs, under the task's names."""
     golden_outputs: FileName
     """A frame of `Replies`: one answer per variant, its golden outputs under the task's names."""
+    publisher: Name | None = None
+    """Who published it: written in when it is signed, so that nobody else's name fits it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
+from protocol.blobs import Part
 from protocol.errors import DecodeError, TooLargeError
 from protocol.messages import Asks, Message, Query, Replies
 from protocol.types import Tensor, fault
@@ -24,7 +25,7 @@ Bytes = bytes | bytearray | memoryview
 ALIGNMENT = 16
 """The first tensor begins at a multiple of this, as runtimes demand: spaces before it help."""
 
-_CARRIERS = (Asks, Replies, Query)
+_CARRIERS = (Asks, Replies, Query, Part)
 
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
 

@@ -15,6 +15,8 @@
   + DeadlineError            504  deadline
   + ExecutionError           500  execution_failed
   + UntrustedError           500  untrusted
+    - RollbackError          500  rollback
+    - StaleError             500  stale
 
 The text of each is safe to show to a tenant; the cause goes to the log with ``from``.
 """
@@ -169,3 +171,15 @@ class UntrustedError(MeshError):
     """Bytes that may not be believed: wrong digest, unlisted runtime, failed golden outputs."""
 
     reason = "untrusted"
+
+
+class RollbackError(UntrustedError):
+    """Signed well, but older than what was believed before."""
+
+    reason = "rollback"
+
+
+class StaleError(UntrustedError):
+    """Signed well, but expired: new installs wait, serving goes on."""
+
+    reason = "stale"

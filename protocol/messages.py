@@ -13,6 +13,7 @@ from protocol.adverts import (
     SiteCapacity,
     Survey,
 )
+from protocol.blobs import Part, Read
 from protocol.types import (
     Count,
     Many,
@@ -206,6 +207,8 @@ Message = Annotated[
     | Order
     | Done
     | Ping
-    | Pong,
+    | Pong
+    | Read
+    | Part,
     Field(discriminator="kind"),
 ]

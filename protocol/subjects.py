@@ -7,7 +7,7 @@ tm.v1.sum.<site>                     site summary to its parent
 tm.v1.ctl.<site>.<node>.<verb>       orders to an agent
 tm.v1.evt.<site>.<node>.<kind>       events
 tm.v1.id.<op>                        identity
-tm.v1.blob.<op>                      ranged reads of bundle bytes
+tm.v1.blob.<site>                    ranged reads of bundle bytes, at a site's mirror
 """
 
 from dataclasses import astuple, dataclass, fields
@@ -132,7 +132,7 @@ class IdentitySubject(Subject):
 
 @dataclass(frozen=True, slots=True)
 class BlobSubject(Subject):
-    """tm.v1.blob.<op>"""
+    """tm.v1.blob.<site>"""
 
     word = "blob"
-    op: str
+    site: str

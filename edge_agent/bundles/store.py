@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
+from edge_agent.bundles import pt2
+from edge_agent.bundles.depot import Depot
+from edge_agent.bundles.opened import Bundle
 from edge_agent.runtimes.base import DTYPES, Tensors
 from protocol.bundles import MANIFEST, Format, Manifest, RuntimePin, Task, Variant, digest_key
 from protocol.codec import Bytes, Frame, decode
@@ -27,6 +31,15 @@ class Held:
     golden: str = ""
     """File name of the golden inputs; empty: there are none."""
     golden_outputs: str = ""
+    bundle: Bundle | None = None
+    """The signed bundle that it came in; None: nobody vouches for it."""
+    blob: Path | None = None
+    """Its bytes, where they are not the folder's."""
+
+    @property
+    def path(self) -> Path:
+        """The file with its bytes."""
+        return self.blob or self.folder / self.variant.file
 
 
 class Store:
@@ -91,39 +104,42 @@ class Store:
         held = self._of(variant_id)
         data = self._memory.get(variant_id)
         if data is None:
-            data = _file(held.folder / held.variant.file)
+            data = _file(held.path)
         if len(data) != held.variant.size_bytes:
             raise UntrustedError(
                 f"{variant_id} has {len(data)} bytes, its manifest says {held.variant.size_bytes}"
             )
         if digest_key(sha256(data).hexdigest()) != held.variant.digest:
             raise UntrustedError(f"{variant_id} is not what its manifest's digest says")
+        if held.bundle is not None and held.variant.format == "pt2":
+            pt2.screen(data)
         return data
 
     def golden(self, variant_id: str) -> tuple[Tensors, Tensors]:
         """Golden inputs and outputs under the task's names; both empty when it came without."""
         held = self._of(variant_id)
+        if held.bundle is not None:
+            return goldens(held.bundle.golden, held.bundle.golden_outputs, variant_id)
         if not held.golden:
             return {}, {}
-        asked = _frame(held.folder / held.golden)
-        replied = _frame(held.folder / held.golden_outputs)
-        match asked.message, replied.message:
-            case Asks(items=(ask,)), Replies(items=replies):
-                inputs = arrays(ask.inputs, asked.buffers)
-            case _:
-                raise UntrustedError(f"{variant_id}: its golden files are not asks and replies")
-        start = 0
-        for reply in replies:
-            if not isinstance(reply, Answer):
-                continue
-            if reply.variant == variant_id:
-                return inputs, arrays(reply.outputs, replied.buffers[start:])
-            start += len(reply.outputs)
-        raise UntrustedError(f"no golden outputs for {variant_id} in its bundle")
+        return goldens(
+            _file(held.folder / held.golden), _file(held.folder / held.golden_outputs), variant_id
+        )
 
-    def unable(self, available: Mapping[Format, RuntimePin]) -> dict[str, str]:
+    def take(self, bundle: Bundle, depot: Depot) -> None:
+        """Hold a signed bundle's variants, as far as their bytes are here."""
+        for variant in bundle.manifest.variants:
+            if depot.has(variant.digest):
+                blob = depot.path(variant.digest)
+                self.add(Held(variant, bundle.manifest.task, blob.parent, bundle=bundle, blob=blob))
+
+    def unable(
+        self, available: Mapping[Format, RuntimePin], hardware: str | None = None
+    ) -> dict[str, str]:
         """Variant id -> why it cannot run here; those that can are not in it."""
-        reasons = {name: _unable(held.variant, available) for name, held in self._held.items()}
+        reasons = {
+            name: unfit(held.variant, available, hardware) for name, held in self._held.items()
+        }
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def _of(self, variant_id: str) -> Held:
@@ -149,6 +165,24 @@ class Store:
             )
 
 
+def goldens(inputs: bytes, outputs: bytes, variant_id: str) -> tuple[Tensors, Tensors]:
+    """Return what two golden frames say of a variant. Raises `UntrustedError`."""
+    asked, replied = _frame(inputs), _frame(outputs)
+    match asked.message, replied.message:
+        case Asks(items=(ask,)), Replies(items=replies):
+            given = arrays(ask.inputs, asked.buffers)
+        case _:
+            raise UntrustedError(f"{variant_id}: its golden files are not asks and replies")
+    start = 0
+    for reply in replies:
+        if not isinstance(reply, Answer):
+            continue
+        if reply.variant == variant_id:
+            return given, arrays(reply.outputs, replied.buffers[start:])
+        start += len(reply.outputs)
+    raise UntrustedError(f"no golden outputs for {variant_id} in its bundle")
+
+
 def arrays(tensors: Sequence[Tensor], buffers: Sequence[Bytes]) -> Tensors:
     """The tensors of a frame as arrays over its bytes, by name."""
     return {
@@ -157,12 +191,18 @@ def arrays(tensors: Sequence[Tensor], buffers: Sequence[Bytes]) -> Tensors:
     }
 
 
-def _unable(variant: Variant, available: Mapping[Format, RuntimePin]) -> str | None:
+def unfit(
+    variant: Variant, available: Mapping[Format, RuntimePin], hardware: str | None
+) -> str | None:
+    """Pure. Why a variant cannot run with these runtimes on this hardware; None: it can."""
     pin = available.get(variant.format)
     if pin is None:
         return f"runtime missing for {variant.format}"
     if pin not in variant.runtimes:
         return f"unlisted runtime {pin.name} {pin.version}"
+    made_for = variant.hardware
+    if made_for and hardware and not any(fnmatchcase(hardware, glob) for glob in made_for):
+        return f"not made for {hardware}"
     return None
 
 
@@ -173,8 +213,8 @@ def _file(path: Path) -> bytes:
         raise UntrustedError(f"{path.name} of a bundle cannot be read: {error.strerror}") from error
 
 
-def _frame(path: Path) -> Frame:
+def _frame(data: bytes) -> Frame:
     try:
-        return decode(_file(path))
+        return decode(data)
     except DecodeError as error:
-        raise UntrustedError(f"golden file {path.name}: {error.error}") from error
+        raise UntrustedError(f"a golden file is no frame: {error.error}") from error

@@ -24,7 +24,7 @@ def held_here(
         for form, pin in registry.available().items()
         if formats is None or form in formats
     }
-    unable = store.unable(pins)
+    unable = store.unable(pins, hardware)
     able = [held for name, held in store.held.items() if name not in unable]
     cap = config.memory_bytes or int(memory_bytes() * MEMORY_SHARE)
     holdings = [_holding(held, pins[held.variant.format], profiles, hardware) for held in able]

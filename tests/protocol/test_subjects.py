@@ -144,7 +144,7 @@ def test_what_is_not_an_ask_subject_is_refused(subject):
         (ControlSubject("s", "n", "drain"), "tm.v1.ctl.s.n.drain"),
         (EventSubject("s", "n", "started"), "tm.v1.evt.s.n.started"),
         (IdentitySubject("enrol"), "tm.v1.id.enrol"),
-        (BlobSubject("read"), "tm.v1.blob.read"),
+        (BlobSubject("site-1"), "tm.v1.blob.site-1"),
     ],
     ids=str,
 )

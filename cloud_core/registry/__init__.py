@@ -1,0 +1,1 @@
+"""The bundles of a mesh: signed, kept, and said which are current."""

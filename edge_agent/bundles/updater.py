@@ -1,0 +1,254 @@
+"""Refresh, fetch, verify, try, switch in: the workflow, in that order. Each check is elsewhere.
+
+Wherever it is interrupted, the next run finds whole files, goes on with the half ones, and what is
+switched in was verified and tried. Stale metadata stops installing, never serving.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from edge_agent.bundles.believed import Target
+from edge_agent.bundles.depot import Depot
+from edge_agent.bundles.disk import Disk
+from edge_agent.bundles.fetch import Limits, fetch
+from edge_agent.bundles.installed import Installed, Version
+from edge_agent.bundles.opened import Bundle, opened
+from edge_agent.bundles.refresh import Refresh, Refreshed
+from edge_agent.bundles.remembered import Remembered
+from edge_agent.bundles.sources import Source
+from edge_agent.bundles.store import Store
+from edge_agent.bundles.trust import TrustedSet
+from edge_agent.clock import Clock
+from protocol.bundles import Variant
+from protocol.errors import ConflictError, MeshError, UnreachableError, UntrustedError
+
+log = logging.getLogger(__name__)
+
+
+class Record(Protocol):
+    """Where what happened is written down, an event with its fields; never a key or a payload."""
+
+    def __call__(self, kind: str, **fields: object) -> None: ...
+
+
+Wants = Callable[[Variant], bool]
+"""Whether this node has a use for a variant."""
+Trial = Callable[[Bundle, Variant, bytes], None]
+"""Run a variant's verified bytes against its golden outputs; raises `UntrustedError`."""
+
+
+def unrecorded(kind: str, **fields: object) -> None:
+    log.info("%s %s", kind, fields)
+
+
+def untried(_bundle: Bundle, _variant: Variant, _data: bytes) -> None:
+    """For a mirror without a node: whoever loads it tries it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What an updater works with."""
+
+    folder: Path
+    root: bytes
+    """The root that this node was provisioned with."""
+    sources: Sequence[Source]
+    clock: Clock
+    wants: Wants
+    trial: Trial = untried
+    record: Record = unrecorded
+    limits: Limits = field(default_factory=Limits)
+    disk: Disk = field(default_factory=Disk)
+
+
+class Updater:
+    """The bundles of one node or mirror."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        folder, disk = setting.folder, setting.disk
+        self.depot = Depot(folder / "blobs", disk)
+        self._installed = Installed(folder / "installed", disk)
+        self._remembered = Remembered(folder / "trust", disk, setting.root)
+        self._memory = self._remembered.recall()
+        self._bad = self._remembered.bad()
+
+    def __repr__(self) -> str:
+        return f"<Updater {self._setting.folder} | {self._memory.trusted!r}>"
+
+    @property
+    def trusted(self) -> TrustedSet | None:
+        """What was believed last."""
+        return self._memory.trusted
+
+    def metadata(self, name: str) -> bytes | None:
+        """A metadata file as others ask for it: a mirror hands on what it believes."""
+        version, _, rest = name.removesuffix(".json").partition(".")
+        if rest == "root" and version.isdigit():
+            return self._memory.roots.get(int(version))
+        trusted = self._memory.trusted
+        role = rest or version
+        if trusted is None or role not in trusted.raw or role == "root":
+            return None
+        if role == "timestamp":
+            return trusted.raw[role] if not rest else None
+        return trusted.raw[role] if version == str(trusted.floors.roles[role].version) else None
+
+    def store(self) -> Store:
+        """Everything that is switched in and signed for; of a spoiled version, the previous."""
+        store = Store()
+        for switch in self._installed.all().values():
+            for version in filter(None, (switch.current, switch.previous)):
+                try:
+                    store.take(self._bundle(version), self.depot)
+                except (UntrustedError, ConflictError) as error:
+                    self._refused(version.path, error)
+                else:
+                    break
+        return store
+
+    async def update(self) -> bool:
+        """Refresh, and install what is wanted; whether anything was switched.
+
+        Raises `UnreachableError` when no source could be asked.
+        """
+        refreshed = await self._refresh()
+        if refreshed is None:
+            return False
+        catalog = refreshed.trusted.catalog()
+        changed = await asyncio.to_thread(self._withdrawn, catalog)
+        for target in chosen(catalog.values(), refreshed.stale):
+            try:
+                changed |= await self._install(refreshed.trusted, target)
+            except MeshError as error:
+                self._refused(target.path, error)
+        await asyncio.to_thread(self._tidy, catalog)
+        return changed
+
+    async def _refresh(self) -> Refreshed | None:
+        """What the sources say now; None when none of it may be believed now."""
+        latest: Refreshed | None = None
+        unreachable: MeshError | None = None
+        for source in self._setting.sources:
+            refresh = Refresh(source, self._memory, self._setting.clock, self._setting.limits)
+            try:
+                latest = await refresh.run()
+            except UntrustedError as error:
+                self._refused(repr(source), error)
+            except MeshError as error:
+                unreachable = error
+                log.debug("no metadata from %r: %s", source, error)
+            else:
+                await self._believe(latest)
+        if latest is None and unreachable is not None:
+            raise UnreachableError(f"no metadata: {unreachable.error}") from unreachable
+        return latest
+
+    async def _believe(self, refreshed: Refreshed) -> None:
+        before, self._memory = self._memory, refreshed.memory
+        if before.trusted is None or before.trusted.raw != refreshed.trusted.raw:
+            await asyncio.to_thread(
+                self._remembered.keep, refreshed.trusted, refreshed.memory.roots
+            )
+
+    async def _install(self, trusted: TrustedSet, target: Target) -> bool:
+        """Have it whole, verified and tried, then switch it in; whether that changed anything."""
+        # 1. It did not turn out bad before.
+        if target.digest in self._bad:
+            return False
+        await self._fetch(target.digest, target.size_bytes)
+        bundle = await asyncio.to_thread(opened, trusted, target, self.depot)
+        wanted = [one for one in bundle.manifest.variants if self._setting.wants(one)]
+        missing = [one for one in wanted if not self.depot.has(one.digest)]
+        for variant in missing:
+            await self._fetch(variant.digest, variant.size_bytes)
+        present = self._installed.all().get(target.key)
+        same = present is not None and present.current.digest == target.digest
+        if same and not missing:
+            return False
+        await asyncio.to_thread(self._try, bundle, wanted)
+        await asyncio.to_thread(self._installed.switch, target)
+        self._setting.record("bundle.installed", path=target.path, digest=target.digest)
+        return True
+
+    def _try(self, bundle: Bundle, wanted: Iterable[Variant]) -> None:
+        """Run each against its golden outputs, from the bytes that were verified."""
+        for variant in wanted:
+            data = self.depot.read(variant.digest)
+            try:
+                self._setting.trial(bundle, variant, data)
+            except UntrustedError:
+                self._remembered.remember_bad(bundle.target.digest)
+                self._bad |= {bundle.target.digest}
+                raise
+
+    async def _fetch(self, digest: str, size_bytes: int) -> None:
+        """From the first source that gives it."""
+        setting = self._setting
+        last: MeshError = UnreachableError(f"no source for {digest}")
+        for source in setting.sources:
+            try:
+                return await fetch(
+                    source, self.depot, setting.clock,
+                    digest=digest, size_bytes=size_bytes, limits=setting.limits,
+                )  # fmt: skip
+            except MeshError as error:
+                last = error
+                log.debug("%s not from %r: %s", digest, source, error)
+        raise last
+
+    def _bundle(self, version: Version) -> Bundle:
+        """A version that is switched in, verified as when it was installed, but for its age."""
+        trusted = self._memory.trusted
+        target = trusted.catalog().get(version.path) if trusted is not None else None
+        # 2. Somebody signs for what is switched in.
+        if trusted is None or target is None or target.digest != version.digest:
+            raise UntrustedError(f"nobody signs for {version.path}")
+        return opened(trusted, target, self.depot)
+
+    def _withdrawn(self, catalog: Mapping[str, Target]) -> bool:
+        """Switch out what nobody signs for any more: removed, or its publisher revoked."""
+        signed = {target.key for target in catalog.values()}
+        gone = [key for key in self._installed.all() if key not in signed]
+        for key in gone:
+            self._installed.remove(key)
+            self._setting.record("bundle.revoked", publisher=key[0], bundle=key[1])
+        return bool(gone)
+
+    def _tidy(self, catalog: Mapping[str, Target]) -> None:
+        """Remove the bytes of what is neither switched in, nor the one before, nor on its way."""
+        keep: set[str] = set()
+        for switch in self._installed.all().values():
+            for version in filter(None, (switch.current, switch.previous)):
+                keep |= self._blobs(catalog.get(version.path))
+        for target in chosen(catalog.values(), frozenset()):
+            keep |= self._blobs(target)
+        self.depot.keep_only(keep)
+
+    def _blobs(self, target: Target | None) -> frozenset[str]:
+        trusted = self._memory.trusted
+        if target is None or trusted is None:
+            return frozenset()
+        try:
+            bundle = opened(trusted, target, self.depot)
+        except UntrustedError:  # its head is not here yet
+            return frozenset({target.digest})
+        return bundle.blobs(bundle.manifest.variants)
+
+    def _refused(self, what: str, error: MeshError) -> None:
+        log.warning("refused %s: %s", what, error)
+        self._setting.record("trust.refused", what=what, reason=error.reason, error=error.error)
+
+
+def chosen(targets: Iterable[Target], stale: frozenset[str]) -> tuple[Target, ...]:
+    """Pure. Return the newest current version of each bundle, unless its publisher is stale."""
+    newest: dict[tuple[str, str], Target] = {}
+    for target in targets:
+        known = newest.get(target.key)
+        if target.channel == "current" and (known is None or target.version > known.version):
+            newest[target.key] = target
+    return tuple(newest[key] for key in sorted(newest) if key[0] not in stale)
