@@ -14,10 +14,10 @@ from cloud_core.registry.draft import Draft, Lifetimes
 from cloud_core.registry.keys import Keyring
 from cloud_core.registry.packing import Packed, has_code, manifest_in, packed
 from cloud_core.registry.store import RegistryStore
+from edge_agent.audit import Audit, Logged
 from edge_agent.bundles import unpack
 from edge_agent.bundles.believed import RIGHTS, Rights, Target, TargetPath
 from edge_agent.bundles.trust import TOP, TrustedSet
-from edge_agent.bundles.updater import Record, unrecorded
 from protocol.bundles import MANIFEST, Manifest
 from protocol.errors import ConflictError, ForbiddenError, MeshError, UnknownError
 from protocol.names import check_name
@@ -41,12 +41,12 @@ class Repository:
 
     def __init__(
         self, store: RegistryStore, keys: Keyring, now: Callable[[], float],
-        *, record: Record = unrecorded, lifetimes: Lifetimes | None = None,
+        *, audit: Audit | None = None, lifetimes: Lifetimes | None = None,
     ) -> None:  # fmt: skip
         self.store = store
         self._keys = keys
         self._now = now
-        self._record = record
+        self._audit = audit or Logged()
         self._lifetimes = lifetimes or Lifetimes()
 
     def create(self, *, roots: int = 1, threshold: int = 1, encrypt_roots: bool = False) -> None:
@@ -61,7 +61,7 @@ class Repository:
             }
             root = [self._keys.make("root", encrypted=encrypt_roots) for _ in range(roots)]
             self._write(Draft.first({"root": root, **made}, threshold))
-        self._record("keys.created", repository=str(self.store.folder), roots=roots)
+        self._audit.record("keys-created", repository=str(self.store.folder), roots=roots)
 
     def believed(self) -> TrustedSet:
         return self.store.believed()
@@ -84,7 +84,9 @@ class Repository:
             else:
                 draft.delegate(name, rights, [draft.targets.get_key(k) for k in known.keyids])
             self._write(draft)
-        self._record("publisher.added", publisher=name, code=rights.code, tasks=list(rights.tasks))
+        self._audit.record(
+            "publisher-added", publisher=name, code=rights.code, tasks=" ".join(rights.tasks)
+        )
 
     def revoke_publisher(self, name: str) -> None:
         """Believe nothing of a publisher any more; nodes switch its bundles out."""
@@ -95,7 +97,7 @@ class Repository:
             draft = Draft.of(trusted)
             draft.revoke(name)
             self._write(draft)
-        self._record("publisher.revoked", publisher=name)
+        self._audit.record("publisher-revoked", publisher=name)
 
     def publish(self, folder: Path, *, publisher: str, promote: bool = False) -> Published:
         """Sign for a bundle. Its version is raised where its own is taken by another content."""
@@ -114,11 +116,11 @@ class Repository:
 
     def promote(self, bundle: str, *, publisher: str | None, version: int | None) -> Target:
         """Make a version the one that nodes install; return it."""
-        return self._moved("bundle.promoted", bundle, publisher, version)
+        return self._moved("bundle-promoted", bundle, publisher, version)
 
     def rollback(self, bundle: str, *, publisher: str | None, version: int | None) -> Target:
         """Withdraw what is current; return what is current instead."""
-        return self._moved("bundle.rolled-back", bundle, publisher, version)
+        return self._moved("bundle-rolled-back", bundle, publisher, version)
 
     def renew(self) -> tuple[str, ...]:
         """Sign anew what expires before long, as far as its keys are here; return the roles."""
@@ -151,7 +153,7 @@ class Repository:
             self._write(draft)
             for key_id in old:  # they may sign nothing any more
                 self._keys.remove(role if role in TOP else f"publisher-{role}", key_id)
-        self._record("keys.rotated", role=role)
+        self._audit.record("keys-rotated", role=role)
 
     def left(self, trusted: TrustedSet) -> dict[str, float]:
         """Role -> the share of its signature's lifetime that is left."""
@@ -198,7 +200,7 @@ class Repository:
         draft = Draft.of(trusted)
         draft.publish(path, digest=digest, size_bytes=len(made.head), channel=channel)
         self._write(draft)
-        self._record("bundle.published", path=str(path), digest=digest, channel=channel)
+        self._audit.record("bundle-published", path=str(path), digest=digest, channel=channel)
         return Published(self.believed().catalog()[str(path)], manifest, new=True)
 
     def _moved(self, kind: str, bundle: str, publisher: str | None, version: int | None) -> Target:
@@ -207,7 +209,7 @@ class Repository:
             targets = trusted.catalog().values()
             owner = publisher or catalog.publisher_of(targets, bundle)
             known = catalog.versions(targets, owner, bundle)
-            move = catalog.promoted if kind == "bundle.promoted" else catalog.rolled_back
+            move = catalog.promoted if kind == "bundle-promoted" else catalog.rolled_back
             draft = Draft.of(trusted)
             draft.move(owner, move(known, version))
             self._write(draft)
@@ -215,7 +217,7 @@ class Repository:
                 catalog.versions(self.believed().catalog().values(), owner, bundle)
             )
         assert now is not None  # noqa: S101  # catalog leaves one
-        self._record(kind, path=now.path, digest=now.digest)
+        self._audit.record(kind, path=now.path, digest=now.digest)
         return now
 
     def _able(self, trusted: TrustedSet, role: str) -> bool:

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
+from edge_agent.audit import Audit, Logged
 from edge_agent.bundles.believed import Target
 from edge_agent.bundles.depot import Depot
 from edge_agent.bundles.disk import Disk
@@ -29,20 +29,10 @@ from protocol.errors import ConflictError, MeshError, UnreachableError, Untruste
 log = logging.getLogger(__name__)
 
 
-class Record(Protocol):
-    """Where what happened is written down, an event with its fields; never a key or a payload."""
-
-    def __call__(self, kind: str, **fields: object) -> None: ...
-
-
 Wants = Callable[[Variant], bool]
 """Whether this node has a use for a variant."""
 Trial = Callable[[Bundle, Variant, bytes], None]
 """Run a variant's verified bytes against its golden outputs; raises `UntrustedError`."""
-
-
-def unrecorded(kind: str, **fields: object) -> None:
-    log.info("%s %s", kind, fields)
 
 
 def untried(_bundle: Bundle, _variant: Variant, _data: bytes) -> None:
@@ -60,7 +50,7 @@ class Setting:
     clock: Clock
     wants: Wants
     trial: Trial = untried
-    record: Record = unrecorded
+    audit: Audit = field(default_factory=Logged)
     limits: Limits = field(default_factory=Limits)
     disk: Disk = field(default_factory=Disk)
 
@@ -172,7 +162,7 @@ class Updater:
             return False
         await asyncio.to_thread(self._try, bundle, wanted)
         await asyncio.to_thread(self._installed.switch, target)
-        self._setting.record("bundle.installed", path=target.path, digest=target.digest)
+        self._setting.audit.record("bundle-installed", path=target.path, digest=target.digest)
         return True
 
     def _try(self, bundle: Bundle, wanted: Iterable[Variant]) -> None:
@@ -216,7 +206,7 @@ class Updater:
         gone = [key for key in self._installed.all() if key not in signed]
         for key in gone:
             self._installed.remove(key)
-            self._setting.record("bundle.revoked", publisher=key[0], bundle=key[1])
+            self._setting.audit.record("bundle-revoked", publisher=key[0], bundle=key[1])
         return bool(gone)
 
     def _tidy(self, catalog: Mapping[str, Target]) -> None:
@@ -241,7 +231,9 @@ class Updater:
 
     def _refused(self, what: str, error: MeshError) -> None:
         log.warning("refused %s: %s", what, error)
-        self._setting.record("trust.refused", what=what, reason=error.reason, error=error.error)
+        self._setting.audit.record(
+            "trust-refused", what=what, reason=error.reason, error=error.error
+        )
 
 
 def chosen(targets: Iterable[Target], stale: frozenset[str]) -> tuple[Target, ...]:

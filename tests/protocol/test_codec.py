@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.blobs import Part
 from protocol.codec import (
     ALIGNMENT,
     MAX_FRAME_BYTES,
@@ -217,9 +218,9 @@ def test_views_and_byte_arrays_are_read_like_bytes():
         assert bytes(decode(form(data)).buffers[0]) == b"abc"
 
 
-def test_only_asks_replies_and_queries_carry_tensors():
+def test_only_asks_replies_queries_and_parts_carry_bytes():
     carrying = {model for model in MESSAGES if hasattr(model, "tensors")}
-    assert carrying == {Asks, Replies, Query}
+    assert carrying == {Asks, Replies, Query, Part}
     refused(b'{"kind":"ping"}\nx')
 
 
