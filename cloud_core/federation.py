@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from cloud_core import spending
 from cloud_core.audit.log import AuditLog
 from cloud_core.config import CloudConfig
 from cloud_core.front_door import FrontDoor
@@ -23,6 +24,7 @@ from middle_tier.http.webroutes import Route
 from middle_tier.node import Parts, SiteNode
 from middle_tier.register import BUCKET
 from middle_tier.router import Router
+from middle_tier.usage.metering import collecting
 from protocol.adverts import NodeStatus, Roster, Survey
 from protocol.codec import Frame
 from protocol.errors import UnknownError, UnreachableError
@@ -96,10 +98,13 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
     def extra(parts: Parts) -> Sequence[Route]:
         routes = FrontDoor(Federation(parts.router), parts.router, parts.gate).routes()
         register, bucket = parts.gate.register, parts.desired.bucket(BUCKET)
+        if parts.streams is not None:
+            work.append(collecting(parts.meter, parts.streams, log or Logged()))
         if register is None:
             return routes
         tenants = Tenants(bucket, register, log or Logged(), clock, key=_key(config))
         work.append(founded(tenants, config, clock))
+        work.append(spending.telling(parts.meter, register, bucket, clock))
         return (*routes, *TenantRoutes(tenants, parts.gate, log).routes())
 
     async with AsyncExitStack() as stack:
@@ -107,7 +112,7 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
             node.running(config, extra=extra, clock=clock, audit=log or Logged())
         )
         for one in work:
-            await stack.enter_async_context(beside(one, "found the tenants"))
+            await stack.enter_async_context(beside(one, "cloud"))
         yield site
 
 

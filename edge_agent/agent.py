@@ -263,11 +263,11 @@ async def running(
     )
     try:
         async with (
-            advertiser.running(agent.capacity),
             bus.subscribe(agent.subject, agent.delivered),
             bus.subscribe(
                 ControlSubject.pattern(site=config.site, node=config.node), agent.ordered
             ),
+            advertiser.running(agent.capacity),  # whoever hears of it may ask at once
         ):
             agent.warm_up()
             try:

@@ -79,8 +79,17 @@ class SiteConfig(Config):
     @property
     def desired_dir(self) -> Path:
         """Where the mirrors of desired state lie."""
+        return self._kept_in / "desired"
+
+    @property
+    def usage_file(self) -> Path:
+        """Where it is counted what tenants use."""
+        return self._kept_in / "usage.db"
+
+    @property
+    def _kept_in(self) -> Path:
         own = self.agent.state_dir if self.agent is not None else Path("state")
-        return (self.state_dir or own) / "desired"
+        return self.state_dir or own
 
     @model_validator(mode="after")
     def _consistent(self) -> "SiteConfig":

@@ -14,7 +14,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge_agent.clock import Clock
-from middle_tier.budgets import Account, Accounts
+from middle_tier.budgets import DAY_S, Account, Accounts
 from middle_tier.register import Register
 from protocol.errors import BadRequestError, UnauthenticatedError
 from protocol.tokens import AUDIENCE, ISSUER, LEEWAY_S, MAX_TOKEN_BYTES, Budget, Claims, check
@@ -87,13 +87,19 @@ class Gate:
         self.register = register
         self.foreign = foreign
         self.accounts = Accounts()
+        self.name = ""
+        """Among all gates of the mesh."""
+        self.spent_before: dict[str, float] = {}
+        """USD by tenant that this gate had counted today before it started."""
         self._clock = clock
+        self._started = int(clock.wall() // DAY_S)
         self._known: dict[str, Caller] = {}
         self._everybody = None
         if open_tenant is not None:
             self._everybody = self._caller(everything(open_tenant))
         if register is not None:
             register.changed = self.forget
+            register.spending = self._spent_elsewhere
 
     def __repr__(self) -> str:
         if self._everybody is not None:
@@ -150,11 +156,23 @@ class Gate:
         tenant = self.register.tenants[claims.sub] if self.register is not None else None
         budget = tenant.budget if tenant is not None else Budget()
         accounts = [self.accounts.of(claims.sub, budget, now, wall)]
+        self._spent_elsewhere(claims.sub)
         if claims.budget != Budget():
             own = f"{claims.sub}/{claims.jti}"
             accounts.append(self.accounts.of(own, claims.budget, now, wall))
         share = tenant.share if tenant is not None else 1.0
         return Caller(claims, tuple(accounts), self._clock, share)
+
+    def _spent_elsewhere(self, tenant: str) -> None:
+        """Take over what other gates have told of this tenant, and we before we started."""
+        account, wall = self.accounts.known(tenant), self._clock.wall()
+        if account is None:
+            return
+        spent = self.register.spent.get(tenant) if self.register is not None else None
+        day = int(wall // DAY_S)
+        elsewhere = spent.elsewhere(self.name, day) if spent is not None else 0.0
+        before = self.spent_before.get(tenant, 0.0) if day == self._started else 0.0
+        account.recall(before, wall, elsewhere=elsewhere)
 
 
 def everything(tenant: str) -> Claims:

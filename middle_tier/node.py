@@ -7,7 +7,7 @@ node drains and leaves.
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -22,6 +22,7 @@ from edge_agent.bus.base import Bus
 from edge_agent.bus.kv import Buckets, Entry
 from edge_agent.bus.memory import MemoryBus, MemoryNetwork
 from edge_agent.bus.memorykv import MemoryBuckets
+from edge_agent.bus.streams import Streams
 from edge_agent.clock import Clock, SystemClock
 from edge_agent.identity.passport import read as read_passport
 from edge_agent.profiler import Profiles
@@ -32,6 +33,7 @@ from middle_tier.desired import Desired
 from middle_tier.gate import Gate, read_keys
 from middle_tier.http.ingress import Limits, serving
 from middle_tier.http.policies import PolicyRoutes
+from middle_tier.http.tally import Tally
 from middle_tier.http.webroutes import Route
 from middle_tier.joined import JoinedBus
 from middle_tier.policy.kept import Policies
@@ -40,6 +42,9 @@ from middle_tier.router import Router
 from middle_tier.routing.routes import Routes
 from middle_tier.summary import Place, summarise
 from middle_tier.uplink import uplinked
+from middle_tier.usage.ledger import Ledger
+from middle_tier.usage.metering import Meter, metering
+from middle_tier.usage.route import UsageRoute
 from middle_tier.view import View
 from protocol.adverts import SiteCapacity
 from protocol.errors import BadRequestError, DecodeError
@@ -54,6 +59,9 @@ class Parts:
     router: Router
     gate: Gate
     desired: Desired
+    meter: Meter
+    streams: Streams | None
+    """None: there is no NATS server."""
 
 
 Extra = Callable[[Parts], Sequence[Route]]
@@ -94,24 +102,24 @@ async def running(
     gate = _gate(config, clock)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        bus, buckets = await enter(_bus(config))
-        top = config.parent is None
-        wanted = await enter(desired.following(buckets, config.desired_dir, clock, top=top))
+        bus, buckets, streams = await enter(_bus(config))
+        wanted = await enter(_desired(config, buckets, clock))
+        meter = _meter(config, gate, clock)
         if gate.register is not None:
             wanted.mirror(BUCKET).on_change(partial(_registered, gate.register))
+        await enter(metering(meter, None if top else streams))
         own = await enter(_own_node(config, bus, clock, store))
         router = _router(config, bus, clock, own)
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
         await enter(routers.running(router, below=below, drain_s=config.drain_s))
-        if own is not None:  # its first advert came before anybody listened
-            router.view.advert(own.capacity(), clock.now())
-            router.view.describe(own.description(), clock.now())
-        routes = [*_ruled(config, router, gate, wanted, audit or Logged())]
-        routes += extra(Parts(router, gate, wanted)) if extra is not None else ()
+        if own is not None:
+            _seen(own, router)
+        parts = Parts(router, gate, wanted, meter, streams)
+        routes = _routes(config, parts, extra, audit or Logged())
         url = await enter(
             serving(
                 router, gate, host=config.host, port=config.port, extra_routes=routes,
-                clock=clock, limits=Limits(grace_s=config.drain_s),
+                clock=clock, limits=Limits(grace_s=config.drain_s), tally=meter.tally,
             )
         )  # fmt: skip
         await enter(_uplinked(config, router))
@@ -122,26 +130,56 @@ async def running(
 
 
 @asynccontextmanager
-async def _bus(config: SiteConfig) -> AsyncIterator[tuple[Bus, Buckets]]:
+async def _bus(config: SiteConfig) -> AsyncIterator[tuple[Bus, Buckets, Streams | None]]:
     """The own node by memory; all others, and desired state, by NATS, where there is one."""
     if config.nats_url is None:
-        yield MemoryBus(MemoryNetwork()), MemoryBuckets()
+        yield MemoryBus(MemoryNetwork()), MemoryBuckets(), None
         return
     name, passport = f"site {config.site}", read_passport(config.nats_credentials)
     async with nats.connecting(
         config.nats_url, name=name, passport=passport, ca=config.nats_ca
     ) as far:
-        yield JoinedBus(far), far.buckets(config.desired_domain)
+        domain = config.desired_domain
+        yield JoinedBus(far), far.buckets(domain), far.streams(domain)
 
 
-def _ruled(
-    config: SiteConfig, router: Router, gate: Gate, wanted: Desired, audit: Audit
-) -> Sequence[Route]:
+def _seen(own: Agent, router: Router) -> None:
+    """Its first advert came before anybody listened."""
+    now = router.clock.now()
+    router.view.advert(own.capacity(), now)
+    router.view.describe(own.description(), now)
+
+
+def _meter(config: SiteConfig, gate: Gate, clock: Clock) -> Meter:
+    """Count on from where the file has got to; the day's budgets too."""
+    ledger = Ledger(config.usage_file, clock.wall())
+    meter = Meter(Tally(clock.wall()), ledger, clock, site=config.site)
+    gate.name = meter.name
+    spent = [one for one in ledger.spent(meter.today) if one.gate == meter.name]
+    gate.spent_before = {one.tenant: one.usd for one in spent}
+    return meter
+
+
+def _routes(
+    config: SiteConfig, parts: Parts, extra: Extra | None, audit: Audit
+) -> tuple[Route, ...]:
+    scope = "the whole mesh" if config.parent is None else f"the gate of {config.site}"
+    usage = UsageRoute(parts.meter, parts.gate, scope=scope).routes()
+    return (*_ruled(config, parts, audit), *usage, *(extra(parts) if extra is not None else ()))
+
+
+def _desired(
+    config: SiteConfig, buckets: Buckets, clock: Clock
+) -> AbstractAsyncContextManager[Desired]:
+    return desired.following(buckets, config.desired_dir, clock, top=config.parent is None)
+
+
+def _ruled(config: SiteConfig, parts: Parts, audit: Audit) -> Sequence[Route]:
     """Have the router go by the policy, whichever is in force; return the routes to it."""
-    policies = Policies(
-        wanted, config.policy, partial(setattr, router, "policy"), clock=router.clock, audit=audit
-    )
-    return PolicyRoutes(policies, gate, top=config.parent is None).routes()
+    router = parts.router
+    enforce = partial(setattr, router, "policy")
+    policies = Policies(parts.desired, config.policy, enforce, clock=router.clock, audit=audit)
+    return PolicyRoutes(policies, parts.gate, top=config.parent is None).routes()
 
 
 def _registered(register: Register, entry: Entry) -> None:

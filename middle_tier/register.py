@@ -2,16 +2,17 @@
 
 Entries come from the bucket `tenants`, at the cloud and mirrored at sites. A token says what it
 allows; the register narrows that to what its tenant is permitted now. Keys are ``tenant.<name>``,
-``token.<id>`` and ``ready``; other keys are passed over.
+``token.<id>``, ``spent.<tenant>`` and ``ready``; other keys are passed over.
 """
 
+from collections.abc import Callable  # noqa: TC003  # TYPE_CHECKING would hide cycles
 from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationError
 
 from protocol.errors import DecodeError, UnauthenticatedError, UnreachableError
 from protocol.tokens import Budget, Claims, Scope
-from protocol.types import Name, Positive, Tier, Wire
+from protocol.types import Name, NonNegative, Positive, Tier, Wire
 
 BUCKET = "tenants"
 READY = "ready"
@@ -56,6 +57,20 @@ class Issued(Wire):
     revoked: int | None = None
 
 
+class Spent(Wire):
+    """What a tenant with a daily budget has spent, gate by gate, as the cloud has been told."""
+
+    day: int
+    """Days since the epoch, UTC."""
+    usd: dict[str, NonNegative]
+
+    def elsewhere(self, here: str, day: int) -> float:
+        """What other gates than `here` have spent on `day`."""
+        if day != self.day:
+            return 0.0
+        return sum(usd for gate, usd in self.usd.items() if gate != here)
+
+
 class Register:
     """The mutable state is what the entries said last; `changed` is told of every one."""
 
@@ -66,7 +81,10 @@ class Register:
         self.tokens: dict[str, Issued] = {}
         self.revoked: set[str] = set()
         """Ids of tokens that were taken back."""
-        self.changed = _nobody
+        self.spent: dict[str, Spent] = {}
+        self.changed: Callable[[], None] = _nobody
+        self.spending: Callable[[str], None] = _no_tenant
+        """Told which tenant's `spent` is new; that is not a change."""
 
     def __repr__(self) -> str:
         if not self.heard:
@@ -79,6 +97,9 @@ class Register:
         Raises `DecodeError` for a broken one, which changes nothing: what was said last stands.
         """
         kind, _, name = key.partition(".")
+        if kind == "spent":
+            self._spent(key, name, value)
+            return
         if key == READY:
             self.heard = True
         try:
@@ -89,6 +110,13 @@ class Register:
         except ValidationError as error:
             raise DecodeError(f"the entry {key[:160]!r} of the tenants is broken") from error
         self.changed()
+
+    def _spent(self, key: str, tenant: str, value: bytes | None) -> None:
+        try:
+            _set(self.spent, tenant, None if value is None else _read(Spent, value))
+        except ValidationError as error:
+            raise DecodeError(f"the entry {key[:160]!r} of the tenants is broken") from error
+        self.spending(tenant)
 
     def _token(self, token_id: str, issued: Issued | None) -> None:
         _set(self.tokens, token_id, issued)
@@ -144,6 +172,10 @@ def _read(model: type[WireT], value: bytes) -> WireT:
 
 def _nobody() -> None:
     """Nobody wants to know."""
+
+
+def _no_tenant(tenant: str) -> None:
+    """Nobody wants to know of it."""
 
 
 _OTHER = "ask your operator for another"

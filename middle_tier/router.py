@@ -13,6 +13,7 @@ from math import prod
 
 from edge_agent.bus.base import Bus
 from edge_agent.clock import Clock
+from edge_agent.known import Known
 from edge_agent.near import Near
 from middle_tier.routing.alarms import Alarms
 from middle_tier.routing.asks import Buffers, Outbox, Target
@@ -32,7 +33,7 @@ from middle_tier.view import View
 from protocol.bundles import Task
 from protocol.errors import UnreachableError
 from protocol.messages import Answer, Query
-from protocol.types import ITEM_BYTES
+from protocol.types import ITEM_BYTES, Tensor
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Router:
         self._seeds = count(seed)
         self._permits: dict[tuple[str, str], Permit | None] = {}
         self._out_bytes: dict[str, tuple[Task, int]] = {}
+        self._known_sizes: Known[tuple[Tensor, ...], tuple[int, int]] = Known()
         self._doubts = Doubts(bus, clock, self.alarms, self._gone)
         self.outbox = Outbox(bus, near or {}, prefix=f"{site}-{seed:x}", alive=self._doubts.dispel)
         self.orders = Orders(bus, clock)
@@ -114,10 +116,7 @@ class Router:
     def demand(self, query: Query) -> Demand:
         """`query` as far as choosing goes."""
         inputs, want = query.inputs, query.want
-        rows = inputs[0].shape[0] if inputs else 1
-        nbytes = 0
-        for tensor in inputs:
-            nbytes += tensor.nbytes
+        rows, nbytes = self._sizes(inputs)
         out_bytes = rows * self._row_bytes(want.task)
         permit = self._permit(query.tenant, want.task) if self.policy.permit else None
         return Demand(
@@ -131,6 +130,14 @@ class Router:
                 self._permits.clear()
             self._permits[tenant, task] = permit_of(self.policy.permit, tenant, task)
         return self._permits[tenant, task]
+
+    def _sizes(self, inputs: tuple[Tensor, ...]) -> tuple[int, int]:
+        """Rows and bytes of a query's tensors, remembered: a gate hands the same tuple again."""
+        sizes = self._known_sizes.get(inputs)
+        if sizes is None:
+            sizes = inputs[0].shape[0] if inputs else 1, sum(tensor.nbytes for tensor in inputs)
+            self._known_sizes.put(inputs, sizes)
+        return sizes
 
     def _row_bytes(self, name: str) -> int:
         """Bytes of a task's outputs for one row, remembered while the task stays as it is."""

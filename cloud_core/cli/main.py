@@ -22,6 +22,7 @@ from cloud_core.cli import (
     tenants,
     tokens,
     up,
+    usage,
 )
 from cloud_core.cli.reach import Surroundings
 from protocol.errors import MeshError
@@ -40,6 +41,7 @@ app.command("plan")(plan.plan)
 app.command("serve")(serve.serve)
 app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
+app.command("usage")(usage.usage)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(nodes.app, name="nodes")
 app.add_typer(sites.app, name="sites")

@@ -92,7 +92,7 @@ SITE_ROLE = Template(
 )
 CLOUD = Template(
     "cloud",
-    publish=(f"{ROOT}.>", "$JS.API.>", "$JS.*.API.>", "$KV.>", "$O.>"),
+    publish=(f"{ROOT}.>", "$JS.API.>", "$JS.*.API.>", "$JS.ACK.>", "$KV.>", "$O.>"),
     subscribe=(f"{ROOT}.*.>", INBOX),
     replies_ns=REPLIES_NS,
 )

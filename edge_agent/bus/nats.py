@@ -14,8 +14,10 @@ from edge_agent.bus.base import Delivery, Handler
 from edge_agent.bus.direct import Direct
 from edge_agent.bus.kv import Buckets
 from edge_agent.bus.natskv import NatsBuckets
+from edge_agent.bus.natsstreams import NatsStreams
 from edge_agent.bus.persistent import RECONNECT_WAIT_S, Persistent, signed_in
 from edge_agent.bus.requests import Requests
+from edge_agent.bus.streams import Streams
 from edge_agent.identity.passport import Passport
 from protocol.codec import Frame, decode, encode
 from protocol.errors import DecodeError, TooLargeError, UnreachableError
@@ -87,6 +89,10 @@ class NatsBus:
     def buckets(self, domain: str | None = None) -> Buckets:
         """Return the desired state that a JetStream domain keeps; None: the server's own."""
         return NatsBuckets(self._client, domain)
+
+    def streams(self, domain: str | None = None) -> Streams:
+        """Return the streams that a JetStream domain keeps; None: the server's own."""
+        return NatsStreams(self._client, domain)
 
     async def rtt_s(self) -> float:
         if not self.connected:

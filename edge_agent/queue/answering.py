@@ -28,7 +28,8 @@ def answer_to(
 ) -> Answer:
     """The answer; each ask of a batch pays for its own rows."""
     share = waiting.rows / facts.rows
-    return Answer(
+    return Answer.of(
+        kind="answer",
         id=waiting.ask.id,
         variant=variant.id,
         architecture=variant.architecture,

@@ -16,7 +16,7 @@ from typing import cast
 from edge_agent.clock import Clock
 from middle_tier.http import oip
 from middle_tier.http.heads import MAX_HEAD_BYTES, PREFIX, Head, Heads, response_head
-from middle_tier.http.inference import Call, Inference
+from middle_tier.http.inference import Inference
 from middle_tier.http.oip import Response
 from middle_tier.http.pending import Pending  # noqa: TC001  # TYPE_CHECKING would hide cycles
 from protocol.errors import BadRequestError
@@ -202,11 +202,7 @@ class Lane(asyncio.Protocol):
 
     def _ask(self, head: Head, body: memoryview) -> None:
         self._keep_alive = head.keep_alive
-        call = Call(
-            head.task, head.variant, head.authorization, head.json_length,
-            head.key, head.traceparent, body,
-        )  # fmt: skip
-        begun = self._lanes.inference.begin(call)
+        begun = self._lanes.inference.begin(head.call, body)
         if isinstance(begun, Response):
             self._respond(begun)
             return

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import httptools
 
+from middle_tier.http.call import Call
 from middle_tier.http.oip import Response
 
 PREFIX = b"POST /v2/models/"
@@ -25,13 +26,8 @@ MAX_KNOWN_BYTES = 4096
 class Head(NamedTuple):
     """What the lane needs to know of a request before its body."""
 
-    task: str
-    variant: str | None
+    call: Call
     length: int
-    authorization: str | None
-    json_length: str | None
-    key: str | None
-    traceparent: str | None
     keep_alive: bool
 
 
@@ -111,16 +107,15 @@ def _read(raw: bytes) -> Head | None:
     fields = parts.fields
     if place is None or not usual or int(length) == 0 or "host" not in fields:
         return None
-    return Head(
+    call = Call(
         task=place[0],
         variant=place[1],
-        length=int(length),
         authorization=fields.get("authorization"),
         json_length=fields.get("json_length"),
         key=fields.get("key"),
         traceparent=fields.get("traceparent"),
-        keep_alive=parser.should_keep_alive(),
     )
+    return Head(call, int(length), parser.should_keep_alive())
 
 
 def _place(url: bytes) -> tuple[str, str | None] | None:
@@ -137,10 +132,10 @@ def _place(url: bytes) -> tuple[str, str | None] | None:
 
 def response_head(response: Response, size: int, *, last: bool) -> bytes:
     """Status line and headers; `last` tells the client that the connection ends with it."""
-    text = f"{_LINES[response.status]}{response.content_type}\r\ncontent-length: {size}\r\n"
-    for name, value in response.headers:
-        text += f"{name}: {value}\r\n"
-    text += "connection: close\r\n\r\n" if last else "\r\n"
+    lines = "".join([f"{name}: {value}\r\n" for name, value in response.headers])
+    end = "connection: close\r\n\r\n" if last else "\r\n"
+    first = _LINES[response.status]
+    text = f"{first}{response.content_type}\r\ncontent-length: {size}\r\n{lines}{end}"
     return text.encode("latin-1")
 
 

@@ -7,12 +7,12 @@ import logging
 import uuid
 from hashlib import blake2b
 from itertools import count
-from typing import NamedTuple
 
 from edge_agent.clock import Clock
 from middle_tier.gate import Gate
 from middle_tier.http import oip
 from middle_tier.http.behind import Answering, Seeing
+from middle_tier.http.call import Call
 from middle_tier.http.checked import Reader
 from middle_tier.http.explained import explained
 from middle_tier.http.job import Job
@@ -32,19 +32,6 @@ from protocol.tokens import Claims
 _log = logging.getLogger(__name__)
 
 
-class Call(NamedTuple):
-    """An inference request as either lane has taken it from the wire."""
-
-    task: str
-    variant: str | None
-    authorization: str | None
-    json_length: str | None
-    key: str | None
-    """Of the Idempotency-Key header."""
-    traceparent: str | None
-    body: bytes | bytearray | memoryview
-
-
 class Inference:
     """Takes calls; each becomes a response at once (it is bad, or known), or a pending one."""
 
@@ -62,10 +49,10 @@ class Inference:
         self._prefix = uuid.uuid4().hex[:12]
         self._numbers = count(1)
 
-    def begin(self, call: Call) -> Response | Pending:
+    def begin(self, call: Call, body: Bytes) -> Response | Pending:
         """Never raises."""
         try:
-            return self._begin(call)
+            return self._begin(call, body)
         except MeshError as error:
             self.tally.failed(None, self._counted(call.task), outcome_of(error))
             return oip.failure(error)
@@ -86,40 +73,32 @@ class Inference:
             reader = self._readers[task] = Reader(Signature(known))
         return reader
 
-    def _begin(self, call: Call) -> Response | Pending:
+    def _begin(self, call: Call, body: Bytes) -> Response | Pending:
         started = self._clock.now()
         caller = self.gate.caller(call.authorization)
         claims = caller.claims
         claims.demand("ask", call.task)
         caller.check()
-        checked = self.reader(claims, call.task).read(call.variant, call.body, call.json_length)
-        wanted = checked.wanted
+        form, buffers = self.reader(claims, call.task).read(call.variant, body, call.json_length)
+        query = form.query(f"{self._prefix}-{next(self._numbers)}", claims, call.traceparent)
         if defaults := self.router.policy.wants:
-            wanted = with_defaults(wanted, defaults, claims.sub)
-        query = Query(
-            id=f"{self._prefix}-{next(self._numbers)}",
-            want=wanted.want,
-            deadline_ms=wanted.deadline_ms,
-            inputs=checked.tensors,
-            tenant=claims.sub,
-            tiers=claims.tiers,
-            traceparent=call.traceparent,
-        )
-        job = Job(caller, query, checked, started, self._close)
-        key = call.key if call.key is not None else checked.id
+            wanted = with_defaults(form.wanted, defaults, claims.sub)
+            query = query.but(want=wanted.want, deadline_ms=wanted.deadline_ms)
+        job = Job(caller, query, form, buffers, started, self._close)
+        key = call.key if call.key is not None else form.id
         if key is None:
             return self._pursued(job)
         once = self._replays.once(
-            (claims.sub, oip.check_id(key)), _digest(call), lambda: self._run(job)
+            (claims.sub, oip.check_id(key)), _digest(call, body), lambda: self._run(job)
         )
         return once if isinstance(once, Response) else Awaited(once)
 
     def _pursued(self, job: Job) -> Response | Pending:
         """Have the query answered, and make of that what the caller gets."""
         router, query = self.router, job.query
-        if job.checked.wanted.explain:
+        if job.form.wanted.explain:
             job.plan = router.plan(router.demand(query))
-        return job.begin(router.pursue(query, job.checked.buffers))
+        return job.begin(router.pursue(query, job.buffers))
 
     async def _run(self, job: Job) -> Response:
         try:
@@ -149,16 +128,16 @@ class Inference:
             return incident(error)
 
     def _answered(self, job: Job, answer: Answer, buffers: tuple[Bytes, ...]) -> Response:
-        query, checked = job.query, job.checked
+        query, form = job.query, job.form
         elapsed_ms = (self._clock.now() - job.started) * 1000.0
         met = self._met(query, answer, elapsed_ms)
         task = query.want.task
         self.tally.answered(
-            query.tenant, task, answer, rows=checked.rows, elapsed_ms=elapsed_ms, met=met
+            query.tenant, task, answer, rows=form.rows, elapsed_ms=elapsed_ms, met=met
         )
         plan = None if job.plan is None else explained(query.want, job.plan)
-        said = Said(task, checked.id, elapsed_ms, met, plan)
-        return self._render(said, answer, buffers, checked.outputs)
+        said = Said(task, form.id, elapsed_ms, met, plan)
+        return self._render(said, answer, buffers, form.outputs)
 
     def _met(self, query: Query, answer: Answer, elapsed_ms: float) -> bool:
         """Whether every objective was kept, as far as this gate can tell."""
@@ -227,8 +206,8 @@ def incident(error: BaseException) -> Response:
     )
 
 
-def _digest(call: Call) -> bytes:
+def _digest(call: Call, body: Bytes) -> bytes:
     """Tells requests apart for idempotency: where they go, and every byte of them."""
     digest = blake2b(f"{call.task}/{call.variant}/{call.json_length}/".encode(), digest_size=16)
-    digest.update(call.body)
+    digest.update(body)
     return digest.digest()

@@ -58,6 +58,7 @@ async def serving(  # noqa: PLR0913  # all but two have defaults
     extra_routes: Sequence[Route] = (),
     clock: Clock | None = None,
     limits: Limits = Limits(),  # frozen
+    tally: Tally | None = None,
 ) -> AsyncIterator[str]:
     """Serve until the block ends; yields the URL (with the port that was free, for port 0).
 
@@ -65,7 +66,8 @@ async def serving(  # noqa: PLR0913  # all but two have defaults
     """
     clock = clock or SystemClock()
     async with _tasks() as tasks:
-        inference = Inference(router, gate, clock, Replays(clock, tasks), Tally(clock.wall()))
+        tally = tally or Tally(clock.wall())
+        inference = Inference(router, gate, clock, Replays(clock, tasks), tally)
         runner = web.AppRunner(
             application(all_routes(inference, clock, extra_routes)),
             access_log=None,

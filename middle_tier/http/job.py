@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from middle_tier.gate import Caller
 from middle_tier.http.behind import Pursuing
-from middle_tier.http.checked import Checked
+from middle_tier.http.checked import Form
 from middle_tier.http.oip import Response
 from middle_tier.http.pending import Pending, Told
 from middle_tier.routing.outcome import Outcome
 from middle_tier.scheduler.types import Plan  # noqa: TC001  # TYPE_CHECKING would hide cycles
+from protocol.codec import Bytes
 from protocol.messages import Query
 
 
@@ -19,15 +20,18 @@ class Job:
     """A `Pending`. The mutable state is who is to be told, or the response nobody waits for yet."""
 
     __slots__ = (
-        "_close", "_pursuit", "_response", "_told", "caller", "checked", "plan", "query", "started",
+        "_close", "_pursuit", "_response", "_told", "buffers", "caller", "form", "plan",
+        "query", "started",
     )  # fmt: skip
 
     def __init__(
-        self, caller: Caller, query: Query, checked: Checked, started: float, close: "Close"
-    ) -> None:
+        self, caller: Caller, query: Query, form: Form, buffers: tuple[Bytes, ...],
+        started: float, close: "Close",
+    ) -> None:  # fmt: skip
         self.caller = caller
         self.query = query
-        self.checked = checked
+        self.form = form
+        self.buffers = buffers
         self.started = started
         self.plan: Plan | None = None
         """What is to be explained with the answer."""

@@ -6,8 +6,9 @@ from aiohttp import web
 
 from edge_agent.clock import Clock
 from middle_tier.http import oip
+from middle_tier.http.call import Call
 from middle_tier.http.fastlane import MAX_BODY_BYTES
-from middle_tier.http.inference import Call, Inference, permitted
+from middle_tier.http.inference import Inference, permitted
 from middle_tier.http.oip import Response
 from middle_tier.http.pending import settled
 from middle_tier.http.signature import Signature
@@ -70,10 +71,9 @@ class Models:
             json_length=headers.get(oip.JSON_LENGTH),
             key=headers.get("Idempotency-Key"),
             traceparent=headers.get("traceparent"),
-            body=await read_body(request, MAX_BODY_BYTES),
         )
-        begun = self._inference.begin(call)
-        return await settled(begun)
+        body = await read_body(request, MAX_BODY_BYTES)
+        return await settled(self._inference.begin(call, body))
 
     async def server(self, _: web.Request) -> Response:
         return json_response(

@@ -17,6 +17,7 @@ from middle_tier.http.wants import FIELDS, with_defaults
 from middle_tier.http.wants import read as read_wants
 from middle_tier.http.webroutes import Doc, Route, json_response, read_body, text_response
 from middle_tier.policy.kept import Ruled
+from middle_tier.usage.shown import shown
 from protocol.adverts import NodeStatus
 from protocol.bundles import Task
 from protocol.errors import BadRequestError
@@ -136,18 +137,8 @@ class Overview:
         claims = self._admit(request)
         claims.demand("read")
         tally = self._inference.tally
-        usage = {
-            tenant: used.document()
-            for tenant, used in sorted(tally.usage.items())
-            if tenant == claims.sub or "operate" in claims.scopes
-        }
-        return json_response(
-            {
-                "since": tally.started,
-                "scope": "this gate, since it started",
-                "tenants": usage,
-            }
-        )
+        scope = "this gate, since it started"
+        return json_response(shown(claims, tally.used(), since=tally.started, scope=scope))
 
     async def metrics(self, request: web.Request) -> Response:
         self._admit(request).demand("operate")

@@ -7,9 +7,10 @@ Nothing is kept across a restart, and no payload and no request id is ever count
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
+from middle_tier.usage.batch import Used
 from protocol.errors import DeadlineError, MeshError, NoCandidateError, OverBudgetError
 from protocol.messages import Answer
 
@@ -61,11 +62,6 @@ class Usage:
     rows: int = 0
     cost_usd: float = 0.0
 
-    def document(self) -> dict[str, object]:
-        """With the attainment: the share of queries whose want was met."""
-        attainment = self.met / self.queries if self.queries else None
-        return {**asdict(self), "attainment": attainment}
-
 
 class Tally:
     """Everything that is counted."""
@@ -94,6 +90,13 @@ class Tally:
         usage.met += met
         usage.rows += rows
         usage.cost_usd += answer.cost_usd
+
+    def used(self) -> dict[str, Used]:
+        """What each tenant has used since the start."""
+        return {
+            tenant: Used(one.queries, one.answered, one.met, one.rows, one.cost_usd)
+            for tenant, one in self.usage.items()
+        }
 
     def by_tier(self) -> dict[tuple[str, str], Served]:
         """What was served, by task and tier."""

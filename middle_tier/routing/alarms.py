@@ -28,12 +28,14 @@ class Alarm:
 class Alarms:
     """A heap of alarms and one task that sleeps until the earliest.
 
-    A loop timer would need the loop's own clock, which tests cannot move. A cancelled alarm stays
-    in the heap until its time, so that setting and cancelling one costs a heap push.
+    A loop timer would need the loop's own clock, which tests cannot move. An alarm comes to the
+    heap after the turn in which it was set, as most are cancelled before; it stays there until its
+    time.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._fresh: list[tuple[float, Alarm]] = []
         self._heap: list[tuple[float, int, Alarm]] = []
         self._order = count()
         self._tasks: asyncio.TaskGroup | None = None
@@ -41,14 +43,15 @@ class Alarms:
         self._wakes = float("inf")
 
     def __repr__(self) -> str:
-        return f"<Alarms {sum(1 for *_, alarm in self._heap if alarm.ring)} set>"
+        alarms = [*(alarm for _, alarm in self._fresh), *(alarm for *_, alarm in self._heap)]
+        return f"<Alarms {sum(1 for alarm in alarms if alarm.ring)} set>"
 
     def set(self, at: float, ring: Callable[[], None]) -> Alarm:
         """Call `ring` once, when the clock reads `at`; `ring` must neither block nor raise."""
         alarm = Alarm(ring)
-        heapq.heappush(self._heap, (at, next(self._order), alarm))
-        if at < self._wakes:
-            self._sleep_until(at)
+        if not self._fresh:
+            asyncio.get_running_loop().call_soon(self._take_in)
+        self._fresh.append((at, alarm))
         return alarm
 
     @asynccontextmanager
@@ -66,7 +69,15 @@ class Alarms:
                 await asyncio.get_running_loop().create_future()
         finally:
             self._tasks = None
-            self._heap.clear()
+            self._fresh, self._heap = [], []
+
+    def _take_in(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        for at, alarm in fresh:
+            if alarm.ring is not None:
+                heapq.heappush(self._heap, (at, next(self._order), alarm))
+        if self._heap and self._heap[0][0] < self._wakes:
+            self._sleep_until(self._heap[0][0])
 
     def _sleep_until(self, at: float) -> None:
         if self._tasks is None:
@@ -84,7 +95,6 @@ class Alarms:
         self._sleeper, self._wakes = None, float("inf")
 
     def _ring_due(self, now: float) -> None:
-        self._wakes = float("-inf")  # what rings may set alarms: they need not wake this task
         while self._heap and (self._heap[0][0] <= now or self._heap[0][2].ring is None):
             _, _, alarm = heapq.heappop(self._heap)
             ring, alarm.ring = alarm.ring, None

@@ -17,7 +17,7 @@ def ask(query: Query, candidate: Candidate, id_: str, *, budget_ms: float, until
     away_ms = candidate.link_ms + candidate.transfer_ms
     until_ms = max(until_ms - away_ms, LEAST_MS)
     late = candidate.finish_ms > budget_ms
-    return Ask(
+    return Ask.of(
         id=id_,
         variant=candidate.variant,
         inputs=query.inputs,
@@ -52,7 +52,7 @@ def handed_back(query: Query, answer: Answer, candidate: Candidate | None, up_ms
         if answer.variant == candidate.variant:  # a site's own router may have chosen another
             update["cost_usd"] = candidate.cost_usd
     update["id"] = query.id
-    return answer.model_copy(update=update)
+    return answer.but(**update)
 
 
 def too_late(query: Query) -> DeadlineError:

@@ -82,12 +82,12 @@ class Instant:
     def __init__(self):
         self.calls = []
 
-    def begin(self, call):
-        self.calls.append((call.task, call.variant, bytes(call.body)))
+    def begin(self, call, body):
+        self.calls.append((call.task, call.variant, bytes(body)))
 
         async def answer():
             await asyncio.sleep(0)
-            return Response(200, (b"%d" % len(call.body),))
+            return Response(200, (b"%d" % len(body),))
 
         return Awaited(answer())
 
