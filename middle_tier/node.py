@@ -107,7 +107,7 @@ async def running(
         meter = _meter(config, gate, clock)
         if gate.register is not None:
             wanted.mirror(BUCKET).on_change(partial(_registered, gate.register))
-        await enter(metering(meter, None if top else streams))
+        await enter(metering(meter, streams if config.parent else None))
         own = await enter(_own_node(config, bus, clock, store))
         router = _router(config, bus, clock, own)
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
