@@ -20,6 +20,10 @@ class CloudConfig(SiteConfig):
     audit: Path | None = None
     """The audit log; null: what happens is only said in the process's own log."""
 
+    bundle_keys: Path | None = None
+    """Keys that sign the bundles' metadata: with them the cloud renews, before they expire, the
+    signatures in the first of `bundles`. Null: somebody else does, or nodes stop installing."""
+
     tenants: tuple[Tenant, ...] = (Tenant(name="operator", scopes=OPERATOR, note="runs this mesh"),)
     """Those that a new mesh begins with; later they are what operators have made of them."""
 

@@ -14,6 +14,7 @@ from cloud_core.audit.log import AuditLog
 from cloud_core.config import CloudConfig
 from cloud_core.front_door import FrontDoor
 from cloud_core.issuer import SigningKey
+from cloud_core.registry.renewing import renewing
 from cloud_core.tenant_routes import TenantRoutes
 from cloud_core.tenants import Tenants, founded
 from edge_agent.audit import Logged
@@ -111,6 +112,9 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
         site = await stack.enter_async_context(
             node.running(config, extra=extra, clock=clock, audit=log or Logged())
         )
+        if config.bundle_keys is not None and config.bundles:
+            renewal = renewing(config.bundles[0], config.bundle_keys, clock, log or Logged())
+            await stack.enter_async_context(beside(renewal, "renew signatures"))
         for one in work:
             await stack.enter_async_context(beside(one, "cloud"))
         yield site
