@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cloud_core.identity.service import IdentityConfig
 from cloud_core.issuer import OPERATOR
 from middle_tier.config import SiteConfig
 from middle_tier.register import Issued, Tenant
@@ -20,9 +21,9 @@ class CloudConfig(SiteConfig):
     audit: Path | None = None
     """The audit log; null: what happens is only said in the process's own log."""
 
-    bundle_keys: Path | None = None
-    """Keys that sign the bundles' metadata: with them the cloud renews, before they expire, the
-    signatures in the first of `bundles`. Null: somebody else does, or nodes stop installing."""
+    identity: IdentityConfig | None = None
+    """Where enrolment, renewal and revocation find what they sign with; null: this cloud does none
+    of them."""
 
     tenants: tuple[Tenant, ...] = (Tenant(name="operator", scopes=OPERATOR, note="runs this mesh"),)
     """Those that a new mesh begins with; later they are what operators have made of them."""

@@ -5,7 +5,7 @@ The cloud is a site as any other (`middle_tier.node`). What HTTP makes of this i
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,15 @@ from cloud_core import spending
 from cloud_core.audit.log import AuditLog
 from cloud_core.config import CloudConfig
 from cloud_core.front_door import FrontDoor
+from cloud_core.identity.resolver import Resolver
+from cloud_core.identity.routes import IdentityRoutes
+from cloud_core.identity.service import Server, registry_of, serving
 from cloud_core.issuer import SigningKey
-from cloud_core.registry.renewing import renewing
 from cloud_core.tenant_routes import TenantRoutes
 from cloud_core.tenants import Tenants, founded
-from edge_agent.audit import Logged
+from edge_agent.audit import Audit, Logged
 from edge_agent.background import beside
-from edge_agent.clock import SystemClock
+from edge_agent.clock import Clock, SystemClock
 from middle_tier import node
 from middle_tier.http.webroutes import Route
 from middle_tier.node import Parts, SiteNode
@@ -95,9 +97,14 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
     clock = SystemClock()
     log = AuditLog(config.audit, clock) if config.audit is not None else None
     work: list[Coroutine[Any, Any, None]] = []
+    served: list[AbstractAsyncContextManager[None]] = []
 
     def extra(parts: Parts) -> Sequence[Route]:
         routes = FrontDoor(Federation(parts.router), parts.router, parts.gate).routes()
+        if config.identity is not None:
+            service, more = _identities(config, parts, log or Logged(), clock)
+            served.append(service)
+            routes = (*routes, *more)
         register, bucket = parts.gate.register, parts.desired.bucket(BUCKET)
         if parts.streams is not None:
             work.append(collecting(parts.meter, parts.streams, log or Logged()))
@@ -112,12 +119,23 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
         site = await stack.enter_async_context(
             node.running(config, extra=extra, clock=clock, audit=log or Logged())
         )
-        if config.bundle_keys is not None and config.bundles:
-            renewal = renewing(config.bundles[0], config.bundle_keys, clock, log or Logged())
-            await stack.enter_async_context(beside(renewal, "renew signatures"))
+        for service in served:
+            await stack.enter_async_context(service)
         for one in work:
             await stack.enter_async_context(beside(one, "cloud"))
         yield site
+
+
+def _identities(
+    config: CloudConfig, parts: Parts, audit: Audit, clock: Clock
+) -> tuple[AbstractAsyncContextManager[None], Sequence[Route]]:
+    """Return what enrols and revokes, and the routes to it."""
+    assert config.identity is not None  # noqa: S101  # asked by whoever calls
+    resolver = Resolver(clock)
+    registry = registry_of(config.identity, parts.desired, audit, clock, resolver)
+    server = Server(str(config.nats_url), config.nats_ca, parts.desired, resolver, clock)
+    service = serving(config.identity, parts.router.bus, registry, server=server)
+    return service, IdentityRoutes(registry, parts.gate).routes()
 
 
 def _key(config: CloudConfig) -> SigningKey | None:

@@ -1,5 +1,7 @@
 """``tiermesh-agent --config FILE``: read the configuration, build the parts, run until stopped.
 
+``tiermesh-agent enrol`` is enrol's.
+
 SIGTERM and SIGINT drain: new asks are refused, what is queued is finished. A second one ends it.
 """
 
@@ -14,12 +16,15 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from edge_agent.bundles.keeping import root_in
+from edge_agent import enrol
+from edge_agent.agent import running
+from edge_agent.bundles.store import Store
 from edge_agent.bus.nats import connecting
 from edge_agent.clock import SystemClock
 from edge_agent.config import AgentConfig, read
+from edge_agent.identity.enrolment import renewed
 from edge_agent.identity.passport import read as read_passport
-from edge_agent.stocked import serving
+from edge_agent.profiler import Profiles
 from protocol.errors import MeshError
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -27,27 +32,32 @@ LEVELS = ("debug", "info", "warning", "error")
 
 def main() -> int:
     """Console script. 0: stopped as told; 1: failed; 2: misused."""
+    if sys.argv[1:2] == ["enrol"]:
+        return enrol.main(sys.argv[2:])
     options = _options()
     logging.basicConfig(
         level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     try:
         config = read(options.config, AgentConfig)
-        root = root_in(config.trust) if config.trust is not None else None
+        store = Store.open(config.bundles)
     except MeshError as error:
         sys.stderr.write(f"tiermesh-agent: {error.error}; {error.hint}\n")
         return 2
-    return run_until_stopped(lambda: _serving(config, root))
+    return run_until_stopped(lambda: _serving(config, store))
 
 
 @asynccontextmanager
-async def _serving(config: AgentConfig, root: bytes | None) -> AsyncIterator[None]:
+async def _serving(config: AgentConfig, store: Store) -> AsyncIterator[None]:
+    profiles = Profiles(config.state_dir / "profiles")
     passport = read_passport(config.nats_credentials)
+    clock = SystemClock()
     async with (
         connecting(config.nats_url, name=config.node, passport=passport, ca=config.nats_ca) as bus,
-        serving(config, bus, SystemClock(), root) as agent,
+        renewed(passport, bus, clock),
+        running(config, bus, clock, store, profiles=profiles) as agent,
     ):
-        logging.getLogger(__name__).info("%r", agent)
+        logging.getLogger(__name__).info("%r runs %r", agent, store)
         yield
 
 
@@ -88,7 +98,9 @@ async def _signalled(serving: Callable[[], AbstractAsyncContextManager[None]]) -
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="tiermesh-agent", description="One node of the mesh: runs variants for its site."
+        prog="tiermesh-agent",
+        description="One node of the mesh: runs variants for its site.",
+        epilog="`tiermesh-agent enrol --help`: how a device gets its credentials.",
     )
     parser.add_argument("--config", type=Path, required=True, help="a .toml or .json file")
     parser.add_argument("--log-level", choices=LEVELS, default="info", help="default: info")

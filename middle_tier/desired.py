@@ -38,6 +38,10 @@ class Desired:
         """The bucket itself: to write to, and for its history. Raises when it is cut off."""
         return self._buckets.at(name)
 
+    async def made(self, name: str) -> Bucket:
+        """A bucket that no gate follows, made when it is absent. Raises `UnreachableError`."""
+        return await self._buckets.bucket(name)
+
 
 @asynccontextmanager
 async def following(

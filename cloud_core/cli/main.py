@@ -12,6 +12,7 @@ from cloud_core.cli import (
     bundles,
     doctor,
     down,
+    enrol,
     nodes,
     plan,
     policy,
@@ -44,6 +45,7 @@ app.command("doctor")(doctor.doctor)
 app.command("usage")(usage.usage)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(nodes.app, name="nodes")
+app.add_typer(enrol.app, name="enrol")
 app.add_typer(sites.app, name="sites")
 app.add_typer(bundles.app, name="bundles")
 app.add_typer(tenants.app, name="tenants")

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import typer
 
-from cloud_core.cli import show
+from cloud_core.cli import enrol, show
 from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, Where, where
 from cloud_core.cli.sending import post
 from protocol.errors import ConflictError, UnknownError
@@ -84,6 +84,20 @@ def resume(
 ) -> None:
     """Let a drained node take queries again."""
     _order(where(context, url, token, folder), node, "resume", as_json=as_json)
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    node: str,
+    *,
+    url: Url = None,
+    token: Token = None,
+    folder: Dir = HOME,
+    as_json: Json = False,
+) -> None:
+    """Disconnect a node for good, at once, wherever it is connected."""
+    enrol.change(where(context, url, token, folder), node, "revoke", as_json=as_json)
 
 
 def by_tier(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -54,6 +54,10 @@ def at(kind: type[Subject], *tokens: str) -> str:
 
 
 _ANY = "*"
+EVENT_KINDS = ("cloned", "usage")
+"""Events that the cloud listens for, of any site. A hub tells a leaf node of a subscription with
+wildcards only if that is within what the leaf node may publish, or a subject without wildcards is
+within the subscription: so each kind is named once."""
 AGENT = Template(
     "agent",
     publish=(
@@ -122,6 +126,7 @@ LEAF_ROLE = Template(
     publish=(
         at(AdvertSubject, _ANY, SITE, _ANY),
         at(EventSubject, SITE, _ANY, _ANY),
+        *(at(EventSubject, SITE, "any", kind) for kind in EVENT_KINDS),
         at(SummarySubject, SITE),
         at(RouteSubject, _ANY),
         at(BlobSubject, PARENT),

@@ -45,6 +45,17 @@ def usable(documents: Iterable[Mapping[str, Any]]) -> set[Node]:
     }
 
 
+def shut_out(document: Mapping[str, Any]) -> set[Node]:
+    """Pure. Return the nodes of `GET /v1/identities` that may not connect: nobody waits for them.
+
+    A node may have been enrolled again since.
+    """
+    held = {True: set[Node](), False: set[Node]()}
+    for one in document["identities"]:
+        held[one["state"] in ("active", "pending")].add((one["site"], one["node"]))
+    return held[False] - held[True]
+
+
 def untold(expected: Iterable[Node], front: str, sites: Mapping[str, Any]) -> set[Node]:
     """Pure. Return the nodes of sites of which `GET /v1/sites` at the front gate counts too few."""
     counts = {site["site"]: sum(site["nodes"].values()) for site in sites["sites"]}
@@ -78,7 +89,7 @@ async def _missing(session: aiohttp.ClientSession, topology: Topology) -> frozen
     expected, front = topology.nodes, topology.gates[0]
     found = await asyncio.gather(*(_list(session, gate.url, "nodes") for gate in topology.gates))
     if missing := expected - usable(found):
-        return missing
+        return missing - shut_out(await _list(session, front.url, "identities"))
     return frozenset(untold(expected, front.site, await _list(session, front.url, "sites")))
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cloud_core.config import CloudConfig
+from cloud_core.identity.service import IdentityConfig
 from cloud_core.issuer import OPERATOR
 from cloud_core.relay import Shape
 from cloud_core.relay_control import RelayConfig, RelaysConfig
@@ -65,6 +66,7 @@ class Setting:
     layout: Layout
     ports: Ports
     edges: int
+    bundles: tuple[str, ...]
     trust: Trust
     """Whom the servers believe; credentials are where the layout says."""
     python: str
@@ -168,6 +170,7 @@ def _agent(setting: Setting, node: str, site: str, tier: str) -> AgentConfig:
             "node": node,
             "site": site,
             "tier": tier,
+            "bundles": setting.bundles,
             "state_dir": setting.layout.node(node),
             "price": PRICES[tier],
         }
@@ -179,7 +182,6 @@ def _edge(setting: Setting, node: str) -> AgentConfig:
         update={
             "nats_url": _local(setting.ports.edge_middle),
             "nats_credentials": setting.layout.credentials(f"agent-{node}"),
-            "trust": setting.layout.bundle_root,
         }
     )
 
@@ -203,7 +205,6 @@ def _site(setting: Setting, site: str, *, nats_url: str) -> str:
             **(_founding(setting) if cloud else {}),
             "agent": _agent(setting, node, site, tier),
             "state_dir": setting.layout.node(node),
-            "trust": setting.layout.bundle_root,
             "desired_domain": None if cloud else "hub",
         }
     )
@@ -215,8 +216,11 @@ def _founding(setting: Setting) -> dict[str, object]:
     return {
         "signing_key": setting.layout.signing_key,
         "audit": setting.layout.audit,
-        "bundles": (setting.layout.repository,),
-        "bundle_keys": setting.layout.bundle_keys,
+        "identity": IdentityConfig(
+            keys=setting.layout.identity,
+            system_credentials=setting.layout.credentials(f"resolver-{CLOUD}"),
+            provisioned=setting.layout.provisioned,
+        ),
         "tenants": FOUNDERS,
         "tokens": setting.tokens,
     }

@@ -1,8 +1,8 @@
 """The credentials of this process in their file: read at start, replaced when renewed."""
 
-import os
 from pathlib import Path
 
+from edge_agent import kept
 from edge_agent.identity.credentials import Credentials
 from protocol.errors import BadRequestError, UntrustedError
 
@@ -54,12 +54,4 @@ def read(path: Path | None) -> Passport | None:
 
 def keep(path: Path, credentials: Credentials) -> None:
     """Write a .creds file that only its owner may read, whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    staged.unlink(missing_ok=True)
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(credentials.text)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
+    kept.write(path, credentials.text.encode())

@@ -10,11 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from edge_agent.background import beside
 from edge_agent.bus.base import Bus, Delivery
 from edge_agent.clock import Clock
+from middle_tier.sight.clones import Clone, Clones
 from middle_tier.view import View
 from protocol.adverts import Capacity, Describe, Description, SiteCapacity
 from protocol.codec import Frame
 from protocol.errors import DecodeError, MeshError
-from protocol.subjects import AdvertSubject, ControlSubject, SummarySubject
+from protocol.identity import Cloned
+from protocol.subjects import AdvertSubject, ControlSubject, EventSubject, SummarySubject
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class Ears:
         self._view = view
         self._site = site
         self._inbox = bus.inbox()
+        self._clones = Clones()
 
     @asynccontextmanager
     async def open(self, *, below: bool) -> AsyncIterator[None]:
@@ -59,8 +62,18 @@ class Ears:
         if (subject.tier, subject.site, subject.node) != (message.tier, message.site, message.node):
             log.warning("an advert on %s speaks for another node", delivery.subject)
             return
+        if clone := self._clones.heard(message.node, message.boot, self._clock.now()):
+            self._tell_of(clone, message)
         if self._view.advert(message, self._clock.now()):
             self._ask_for_description(message)
+
+    def _tell_of(self, clone: Clone, advert: Capacity) -> None:
+        log.warning("%s is two processes: %s and %s", advert.node, *clone.boots)
+        told = Cloned(site=self._site, node=advert.node, boots=clone.boots, for_s=clone.for_s)
+        try:
+            self._bus.publish(str(EventSubject(self._site, advert.node, "cloned")), Frame(told))
+        except MeshError as error:
+            log.warning("nobody is told of the clone: %s", error)
 
     def _ask_for_description(self, advert: Capacity) -> None:
         subject = str(ControlSubject(advert.site, advert.node, "describe"))

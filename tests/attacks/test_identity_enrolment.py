@@ -1,0 +1,179 @@
+"""Devices that join over real servers, and those that try to: the cloud's service answers."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cloud_core.identity.registry import BUCKET, Kept, Registry, TokenWanted
+from cloud_core.identity.resolver import Resolver
+from cloud_core.identity.service import Service
+from edge_agent.audit import Remembered
+from edge_agent.bus.nats import NatsBus, connecting
+from edge_agent.clock import SystemClock
+from edge_agent.identity.credentials import Credentials
+from edge_agent.identity.enrolment import Joining, asking, enrolled, renew, ticket
+from edge_agent.identity.passport import Passport
+from middle_tier.routing.ears import Ears
+from middle_tier.sight import clones
+from middle_tier.view import View
+from protocol.adverts import Capacity
+from protocol.codec import Frame
+from protocol.errors import ForbiddenError, UnreachableError
+from protocol.messages import Done
+from protocol.subjects import AdvertSubject
+from tests.grounds import SITE, Grounds, connected, eventually, is_refused
+
+pytestmark = pytest.mark.nats
+
+WANTED = TokenWanted(site=SITE, tier="edge", approved=True)
+
+
+@dataclass
+class Cloud:
+    """What answers at the hub."""
+
+    ground: Grounds
+    registry: Registry
+    bus: NatsBus
+
+    async def token(self, **changes) -> str:
+        return await self.registry.issue(WANTED.model_copy(update=changes), "ann")
+
+    async def joins(self, folder, token: str, node: str, *, port: int = 0) -> Credentials:
+        """What `tiermesh-agent enrol` does, at the site's server unless it is another's."""
+        url = f"nats://127.0.0.1:{port or self.ground.site}"
+        joining = Joining(url, node, token, folder / node)
+        return await enrolled(joining, SystemClock())
+
+
+@asynccontextmanager
+async def a_cloud(ground: Grounds):
+    clock = SystemClock()
+    ground.holds("cloud", "cloud", "cloud", "cloud")
+    ground.holds("resolver", "cloud", "cloud", "cloud")
+    passport = Passport.read(ground.path("cloud", "cloud", "cloud"))
+    url, resolver = f"nats://127.0.0.1:{ground.hub}", Resolver(clock)
+    async with connecting(url, name="cloud", passport=passport) as bus:
+        bucket = await bus.buckets().bucket(BUCKET)
+        kept = Kept(bucket, ground.authority, Remembered(), clock)
+        registry = Registry(kept, resolver.tell)
+        system = ground.path("resolver", "cloud", "cloud")
+        async with (
+            registry.following(),
+            Service(bus, registry).open(),
+            resolver.telling(url, system, None, registry.mesh_jwt),
+        ):
+            yield Cloud(ground, registry, bus)
+
+
+async def test_a_device_joins_at_its_site_with_a_key_of_its_own(ground, tmp_path):
+    async with a_cloud(ground) as cloud:
+        cam = await cloud.joins(tmp_path, await cloud.token(), "cam-a")
+        assert not await is_refused(ground.site, cam)
+        key = tmp_path / "cam-a.nk"
+        assert key.stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "cam-a").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_replayed_token_lets_no_second_device_in(ground, tmp_path):
+    async with a_cloud(ground) as cloud:
+        token = await cloud.token()
+        await cloud.joins(tmp_path, token, "cam-b")
+        with pytest.raises(ForbiddenError, match="used up"):
+            await cloud.joins(tmp_path, token, "cam-c")
+        assert [one.node for one in cloud.registry.identities if one.node == "cam-c"] == []
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [f"tm.v1.ad.edge.{SITE}.cam-d", f"tm.v1.evt.{SITE}.cam-d.up", "tm.v1.id.renew",
+     f"tm.v1.blob.{SITE}", f"tm.v1.ask.{SITE}.cam-a"],
+)  # fmt: skip
+async def test_a_token_can_only_ask_to_join(ground, subject):
+    async with a_cloud(ground) as cloud:
+        opener = ticket(await cloud.token())
+        async with connected(ground.site, opener) as party:
+            await party.says(subject)
+            assert "permissions violation" in party.refused[0]
+            await party.listens(subject)
+            assert "permissions violation" in party.refused[1]
+
+
+async def test_a_token_that_has_ended_does_not_even_connect(ground):
+    async with a_cloud(ground) as cloud:
+        opener = ticket(await cloud.token(ttl_s=1.0))
+        await asyncio.sleep(2.1)  # the server's clock decides, and has no other
+        assert await is_refused(ground.site, opener)
+
+
+async def test_a_token_names_the_site_and_the_device_cannot(ground, tmp_path):
+    async with a_cloud(ground) as cloud:
+        token = await cloud.token(site="site-2")
+        cam = await cloud.joins(tmp_path, token, "cam-e", port=ground.hub)
+        assert cam.site == "site-2"
+        async with connected(ground.site, cam) as party:
+            await party.says(f"tm.v1.ad.edge.{SITE}.cam-e")
+            assert "permissions violation" in party.refused[0]
+
+
+async def test_an_enrolment_that_was_overheard_is_worth_nothing_to_another(ground):
+    """Whoever sits in the middle knows all that was said, and has a key of its own."""
+    async with a_cloud(ground) as cloud:
+        opener = ticket(await cloud.token())
+        said = asking("cam-f", opener, Ed25519PrivateKey.generate())
+        mine = asking("cam-f", opener, Ed25519PrivateKey.generate())
+        forged = said.model_copy(update={"device": mine.device, "by_device": mine.by_device})
+        answer = await cloud.bus.request("tm.v1.id.enrol", Frame(forged), 5)
+        assert isinstance(answer.message, Done)
+        assert "not signed by its token" in answer.message.detail
+
+
+async def test_a_device_renews_and_a_revoked_one_is_gone_within_a_second(ground, tmp_path):
+    async with a_cloud(ground) as cloud:
+        await cloud.joins(tmp_path, await cloud.token(), "cam-g")
+        passport = Passport.read(tmp_path / "cam-g")
+        url = f"nats://127.0.0.1:{ground.site}"
+        async with connecting(url, name="cam-g", passport=passport) as bus:
+            await renew(passport, bus)
+            assert Passport.read(tmp_path / "cam-g").jwt == passport.jwt
+            await cloud.registry.change(SITE, "cam-g", "revoke", "ann")
+            await eventually(lambda: not bus.connected, within_s=1)
+            with pytest.raises(UnreachableError):
+                await renew(passport, bus)
+        assert await is_refused(ground.site, passport.credentials)
+
+
+def an_advert(boot: str, sequence: int) -> Frame:
+    said = {"node": "cam-h", "site": SITE, "tier": "edge", "hardware": "cpu"}
+    return Frame(Capacity(**said, boot=boot, sequence=sequence))
+
+
+async def test_a_cloned_device_is_noticed_at_its_site_and_shut_out(ground, tmp_path, monkeypatch):
+    """Two processes with one key, each with adverts of its own; in a fiftieth of the time."""
+    monkeypatch.setattr(clones, "CLONE_AFTER_S", 0.4)
+    async with a_cloud(ground) as cloud:
+        cam = await cloud.joins(tmp_path, await cloud.token(), "cam-h")
+        ground.holds("site", SITE, tier="middle")
+        site = Passport.read(ground.path("site", SITE))
+        url, passport = f"nats://127.0.0.1:{ground.site}", Passport(tmp_path / "cam-h", cam)
+        async with (
+            connecting(url, name="site", passport=site) as at_site,
+            connecting(url, name="cam-h", passport=passport) as first,
+            connecting(url, name="cam-h", passport=passport) as second,
+            Ears(at_site, SystemClock(), View(SITE, tier="middle"), SITE).open(below=False),
+        ):
+            subject = str(AdvertSubject("edge", SITE, "cam-h"))
+            for turn in range(100):
+                for boot, bus in (("first", first), ("second", second)):
+                    if bus.connected:
+                        bus.publish(subject, an_advert(boot, turn))
+                await asyncio.sleep(0.05)
+                if not (first.connected or second.connected):
+                    break
+            found = next(one for one in cloud.registry.identities if one.node == "cam-h")
+            assert found.state == "quarantined"
+            assert "heard as" in found.detail
+        assert await is_refused(ground.site, cam)
