@@ -115,8 +115,7 @@ class Program:
     * m: queries of a group not served
     * y: loads of a way
     * h: ready nodes of an on-demand stock in a window (node seconds over the window's)
-    * z: starts that become ready in a window
-    * u: whether the stock is used at all (the only whole numbers)
+    * z: starts that become ready in a window: the only whole numbers
     """
 
     def __init__(self, work: Work) -> None:
@@ -131,8 +130,7 @@ class Program:
         self._y = self._m + len(work.groups)
         self._h = self._y + len(work.ways)
         self._z = self._h + len(self._rentable) * work.windows
-        self._u = self._z + len(self._rentable) * work.windows
-        self._size = self._u + len(self._rentable)
+        self._size = self._z + len(self._rentable) * work.windows
         self._rows = _Rows()
         self._all_is_served_or_not()
         self._work_fits()
@@ -179,12 +177,10 @@ class Program:
             rows.add([(at, 1.0) for at in range(self._m, self._y)], 0.0, unmet + SLACK)
             constraints.append(rows.constraint(self._size))
         whole = np.zeros(self._size)
-        whole[self._u :] = 1
-        most = np.full(self._size, np.inf)
-        most[self._u :] = 1.0
+        whole[self._z :] = 1
         scale = max(1e-12, float(np.abs(cost).max()))
         found = milp(
-            cost / scale, constraints=constraints, integrality=whole, bounds=Bounds(0.0, most),
+            cost / scale, constraints=constraints, integrality=whole, bounds=Bounds(0.0, np.inf),
             options={"mip_rel_gap": GAP},
         )  # fmt: skip
         if found.x is None:
@@ -258,14 +254,11 @@ class Program:
         work = self._work
         stock = work.stocks[self._rentable[place]]
         ready, starts = self._columns(place)
-        used = self._u + place
         for window in range(work.windows):
             now = ready.start + window
-            self._rows.add([(now, 1.0), (used, -float(stock.nodes))], -np.inf, 0.0)
+            self._rows.add([(now, 1.0)], 0.0, float(stock.nodes))
             begun = [(starts.start + before, -1.0) for before in range(window + 1)]
             self._rows.add([(now, 1.0), *begun], -np.inf, 0.0)
-        every = [(starts.start + window, 1.0) for window in range(work.windows)]
-        self._rows.add([*every, (used, -1.0)], 0.0, np.inf)
         least = [
             (
                 starts.start + window,

@@ -3,8 +3,8 @@
 Which variant each device hosts and which share of the queries it gets, for the highest accuracy
 that the demand of the last period leaves room for; between two solutions nothing changes. A variant
 is allowed for a want when it runs within half of the time that the links leave (the other half is
-for the queue, as published), and, so that the floor is the same, when it is as accurate as wanted. Ours
-is: sites with the same fleets are solved as one and get the same plan; the cloud is shared.
+for the queue, as published), and, so that the floor is the same, when it is as accurate as wanted.
+Ours is: sites with the same fleets are solved as one and get the same plan; the cloud is shared.
 """
 
 from dataclasses import dataclass, field
