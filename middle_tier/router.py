@@ -17,6 +17,7 @@ from edge_agent.known import Known
 from edge_agent.near import Near
 from middle_tier.routing.alarms import Alarms
 from middle_tier.routing.asks import Buffers, Outbox, Target
+from middle_tier.routing.below import Below
 from middle_tier.routing.doubts import Doubts
 from middle_tier.routing.ears import Ears
 from middle_tier.routing.means import Means, route_subject
@@ -55,7 +56,9 @@ class Router:
         self.view = view
         self.bus = bus
         self.clock = clock
-        self.parent = Parent(parent, lambda: bus.connected) if parent is not None else None
+        self.parent = (
+            Parent(parent, lambda: bus.connected, here=site) if parent is not None else None
+        )
         self.alarms = Alarms(clock)
         self._seeds = count(seed)
         self._permits: dict[tuple[str, str], Permit | None] = {}
@@ -69,6 +72,7 @@ class Router:
             site, view, clock, policy, self.outbox, self.alarms, self.parent,
             self._planned, self._doubts.doubt, self._recent.forget, self._warm_up,
         )  # fmt: skip
+        self.below = Below(view, clock, self._warm_up)
 
     def __repr__(self) -> str:
         return f"<Router {self.site} | {self.outbox!r}>"

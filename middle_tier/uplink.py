@@ -15,10 +15,12 @@ from edge_agent.admission import transfer_ms
 from edge_agent.background import beside
 from edge_agent.bus.base import Bus
 from edge_agent.clock import Clock
+from middle_tier.routing.allowance import Allowance
+from middle_tier.scheduler.types import Demand
 from protocol.adverts import SiteCapacity
 from protocol.codec import Frame
 from protocol.errors import MeshError, UnreachableError
-from protocol.messages import Ping, Pong
+from protocol.messages import Missed, Ping, Pong, Reach
 from protocol.subjects import RouteSubject, SummarySubject
 from protocol.types import QUANTILES, Latency
 
@@ -29,18 +31,37 @@ WINDOW = 10
 spell of slowness it keeps queries away that would be in time again."""
 
 
+BORNE, BORNE_AT_ONCE = 0.01, 8.0
+"""Share of a site's queries, and so many at once, that may be missed without the parent hearing of
+it: what an objective at the 99th percentile allows. Lower rents nodes for a crowd of a moment."""
+
+
 class Parent:
     """What a site knows of its parent: the recent round trips, and whether there is a way.
 
     The mutable state is the samples and whether the last ping was answered.
     """
 
-    def __init__(self, site: str, connected: Callable[[], bool], *, mbps: float = 1000.0) -> None:
+    def __init__(
+        self,
+        site: str,
+        connected: Callable[[], bool],
+        *,
+        mbps: float = 1000.0,
+        here: str | None = None,
+    ) -> None:
         self.site = site
+        self.here = here
+        """The site that it is the parent of."""
         self.mbps = mbps
         self._connected = connected
         self._answering = True
         """Until shown otherwise: a query may be the first to try."""
+        self.reach: tuple[Reach, ...] | None = None
+        """What it could do, as it said with its last pong; None: it does not say."""
+        self.borne = Allowance(share=BORNE, burst=BORNE_AT_ONCE, tokens=BORNE_AT_ONCE)
+        """Misses that are no reason to make anything warm there."""
+        self._missed: dict[tuple[str, float, float], Missed] = {}
         self._recent: deque[float] = deque(maxlen=WINDOW)
         self._sorted: list[float] = []
 
@@ -66,6 +87,7 @@ class Parent:
     def silent(self) -> None:
         """It is cut until a ping is answered; what the way took before says nothing any more."""
         self._answering = False
+        self.reach = None
         self._recent.clear()
         self._sorted.clear()
 
@@ -79,10 +101,44 @@ class Parent:
         """What going there and coming back takes, with `nbytes` both ways together."""
         return self.at_ms(percentile) + transfer_ms(nbytes, self.mbps)
 
+    def could(self, demand: Demand, budget_ms: float) -> bool:
+        """Whether it may have something for a demand that has so much time left there.
+
+        What it has not is noted, beyond what may be borne: the next ping tells it, so that it can
+        make something warm.
+        """
+        want = demand.want
+        if self.reach is None or want.variant or want.architecture:
+            return True
+        for line in self.reach:
+            fits = line.task == want.task and line.accuracy >= want.min_accuracy
+            if fits and line.finish.at(want.percentile) <= budget_ms:
+                return True
+        if not self.borne.spend() and len(self._missed) < MISSED:
+            key = (want.task, want.min_accuracy, want.latency_ms)
+            self._missed[key] = Missed(
+                want=want.model_copy(update={"latency_ms": max(budget_ms, 0.001)}),
+                rows=demand.rows,
+                in_bytes=demand.in_bytes,
+                out_bytes=demand.out_bytes,
+                tiers=demand.tiers,
+            )
+        return False
+
+    def missed(self) -> tuple[Missed, ...]:
+        """Take what was noted."""
+        found = tuple(self._missed.values())
+        self._missed.clear()
+        return found
+
     @property
     def link(self) -> Latency:
         p50, p90, p95, p99, p999 = map(self.at_ms, QUANTILES)
         return Latency(ms=(p50, p90, p95, p99, p999), count=len(self._recent))
+
+
+MISSED = 64
+"""Kinds of miss that one ping tells of."""
 
 
 @asynccontextmanager
@@ -123,8 +179,9 @@ async def _ping(
     bus: Bus, clock: Clock, parent: Parent, cut: Callable[[], None], *, timeout_s: float
 ) -> None:
     start, was_cut = clock.now(), parent.cut
+    ping = Ping(site=parent.here, missed=parent.missed())
     try:
-        reply = await bus.request(str(RouteSubject(parent.site)), Frame(Ping()), timeout_s)
+        reply = await bus.request(str(RouteSubject(parent.site)), Frame(ping), timeout_s)
     except UnreachableError as error:
         parent.silent()
         if not was_cut:
@@ -136,6 +193,7 @@ async def _ping(
     if was_cut:
         log.info("the uplink to %s is back", parent.site)
     parent.answered((clock.now() - start) * 1000.0)
+    parent.reach = reply.message.reach
 
 
 def _tell(bus: Bus, summary: SiteCapacity) -> None:

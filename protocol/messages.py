@@ -17,6 +17,7 @@ from protocol.blobs import Part, Read
 from protocol.identity import Cloned, Enrol, Identified, Renew
 from protocol.types import (
     Count,
+    Latency,
     Many,
     Name,
     NonNegative,
@@ -182,16 +183,41 @@ class Done(Wire):
     detail: str = ""
 
 
+class Missed(Wire):
+    """A query that stayed below, as nobody above could have met it: what it would have needed."""
+
+    want: Want
+    rows: Rows = 1
+    in_bytes: Count = 0
+    out_bytes: Count = 0
+    tiers: Many[Tier] | None = None
+
+
+class Reach(Wire):
+    """The earliest that a site could answer a task at this accuracy or better."""
+
+    task: Name
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    finish: Latency
+    """From a query's arrival there."""
+
+
 class Ping(Wire):
     """Asks for a `Pong`: measures a round trip between processes."""
 
     kind: Literal["ping"] = "ping"
+    site: Name | None = None
+    """Who asks: what it has itself is not offered to it."""
+    missed: Many[Missed] = ()
+    """From a site to its parent, since the last: so that it can make something warm."""
 
 
 class Pong(Wire):
     """Says that somebody is there."""
 
     kind: Literal["pong"] = "pong"
+    reach: Many[Reach] | None = None
+    """A site's: what it could do now, the most accurate first. None: it does not say."""
 
 
 Message = Annotated[

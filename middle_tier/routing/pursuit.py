@@ -64,6 +64,8 @@ class Pursuit:
         """Have it answered; `told` may be called before this returns, never after `stop`."""
         self._told = told
         self._means.allowance.earn()
+        if self._means.parent is not None:
+            self._means.parent.borne.earn()
         self._means.under_way += 1
         self._onward()
 
@@ -195,6 +197,9 @@ class Pursuit:
         away_ms = self._up_ms()
         if budget_ms <= away_ms:
             return False
+        if not parent.could(self._choices.demand, budget_ms - away_ms):
+            self._choices.found.count(f"{parent.site} has nothing in time that is accurate enough")
+            return False  # its tensors would go up, and a refusal come down
         self._gone_up = True
         sent = self._sent(None)
         budget_ms, until_ms = budget_ms - away_ms, until_ms - away_ms

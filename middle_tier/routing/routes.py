@@ -60,8 +60,10 @@ class Routes:
             case Survey():
                 roster = Roster(site=self._site, nodes=self._router.view.nodes(self._clock.now()))
                 self._send(delivery.reply, roster)
-            case Ping():
-                self._send(delivery.reply, Pong())
+            case Ping(site=site, missed=missed):
+                reach = self._router.below.reach(self._router.policy, site)
+                self._send(delivery.reply, Pong(reach=reach))
+                self._router.below.missed(missed, site)
             case message:
                 log.warning("unexpected %s on %s", message.kind, delivery.subject)
 

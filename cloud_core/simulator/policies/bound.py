@@ -16,6 +16,9 @@ Floats = npt.NDArray[np.float64]
 SLACK = 1e-6
 """Of what must not be exceeded: the solver's own tolerance."""
 
+LIMIT_S = 20.0
+"""For one solution: after it the bound that is proven by then is taken, which is a lower one."""
+
 GAP = 1e-4
 """How near to its optimum the solver must come; its proven lower bound is what counts."""
 
@@ -181,7 +184,7 @@ class Program:
         scale = max(1e-12, float(np.abs(cost).max()))
         found = milp(
             cost / scale, constraints=constraints, integrality=whole, bounds=Bounds(0.0, np.inf),
-            options={"mip_rel_gap": GAP},
+            options={"mip_rel_gap": GAP, "time_limit": LIMIT_S},
         )  # fmt: skip
         if found.x is None:
             raise ArithmeticError(f"the oracle's program has no solution: {found.message}")

@@ -15,13 +15,15 @@ from cloud_core.simulator.policies.pursuit import Chase
 from cloud_core.simulator.scenario import BORDERS
 from cloud_core.simulator.world import KB, Query, World
 from middle_tier.routing.allowance import Allowance
+from middle_tier.routing.below import Below
 from middle_tier.routing.orders import AGAIN_S, is_due
 from middle_tier.routing.recent import Recent
 from middle_tier.scheduler.plan import choose, choose_again
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
 from middle_tier.scheduler.warmth import worth_loading
+from middle_tier.uplink import Parent
 from middle_tier.view import View
-from protocol.messages import Want
+from protocol.messages import Missed, Reach, Want
 from protocol.types import Tier
 
 NOTHING = Plan((), {})
@@ -63,6 +65,11 @@ class Site:
         self.recent = Recent(self._choose, self._choose_again)
         self._seeds = count(mesh.world.scenario.seed + 1)
         self._orders: dict[str, float] = {}
+        self.above: Parent | None = None
+        if parent is not None:
+            self.above = Parent("cloud", lambda: True, here=place.site)
+        self._pinged = -inf
+        self._below = Below(self.view, mesh, self.warm_up)
         self._spell = Spell()
 
     def plan(self, demand: Demand) -> Plan:
@@ -98,6 +105,23 @@ class Site:
                 self._orders[found.variant] = now if fits else now - AGAIN_S
         return found
 
+    def could(self, demand: Demand, budget_ms: float) -> bool:
+        """Whether the parent may have something: by what it said with the last ping."""
+        above, parent, now = self.above, self.parent, self.mesh.world.now
+        if above is None or parent is None:
+            return False
+        if now - self._pinged >= PING_S:
+            self._pinged = now
+            parent.hear(above.missed(), self.place.site)
+            above.reach = parent.told(self.place.site)
+        return above.could(demand, budget_ms)
+
+    def told(self, site: str) -> tuple[Reach, ...]:
+        return self._below.reach(self.mesh.rules, site)
+
+    def hear(self, missed: tuple[Missed, ...], site: str) -> None:
+        self._below.missed(missed, site)
+
     def away_ms(self, query: Query, nbytes: float) -> float | None:
         """What going up and back takes by the last ping; None when it is known to be cut."""
         world = self.mesh.world
@@ -111,7 +135,7 @@ class Site:
 
 
 class Mesh:
-    """Every router of the mesh."""
+    """Every router of the mesh; and the clock of them all."""
 
     def __init__(self, world: World, rules: Policy | None = None) -> None:
         self.world = world
@@ -129,6 +153,9 @@ class Mesh:
 
     def __repr__(self) -> str:
         return f"<Mesh of {len(self.sites)} routers | {len(self.decision_ns)} decisions>"
+
+    def now(self) -> float:
+        return self.world.now
 
     def _want(self, task: str, at: int) -> Want:
         part = self.world.scenario.wants[at]
@@ -167,10 +194,13 @@ class _Ends:
 
 
 def default_rules(world: World) -> Policy:
-    """Return the policy that a scenario implies: its link prices, nothing else unusual."""
+    """Return the policy that a scenario implies: its link prices, and that nothing is refused.
+
+    As no rival refuses what some node could run.
+    """
     prices = {
         border: world.network.parts[border].usd_per_gb
         for border in BORDERS
         if world.network.parts[border].usd_per_gb
     }
-    return Policy(usd_per_gb=prices)
+    return Policy(usd_per_gb=prices, on_miss="fastest")

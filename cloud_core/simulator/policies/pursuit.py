@@ -16,6 +16,7 @@ from middle_tier.routing.choices import Choices
 from middle_tier.routing.recent import Recent
 from middle_tier.scheduler.patience import patience_ms
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
+from middle_tier.uplink import Parent
 from middle_tier.view import View
 from protocol.messages import Answer, Refusal
 from protocol.types import Tier
@@ -37,6 +38,7 @@ class Router(Protocol):
     view: View
     members: dict[tuple[str, str], Node]
     allowance: Allowance
+    above: Parent | None
     recent: Recent
 
     @property
@@ -45,6 +47,7 @@ class Router(Protocol):
     def parent(self) -> "Router | None": ...
     def plan(self, demand: Demand) -> Plan: ...
     def warm_up(self, demand: Demand) -> Candidate | None: ...
+    def could(self, demand: Demand, budget_ms: float) -> bool: ...
     def away_ms(self, query: Query, nbytes: float) -> float | None: ...
 
 
@@ -82,6 +85,8 @@ class Chase:
 
     def begin(self) -> None:
         self.site.allowance.earn()
+        if self.site.above is not None:
+            self.site.above.borne.earn()
         self._onward()
 
     def _onward(self) -> None:
@@ -193,6 +198,8 @@ class Chase:
             return False
         away_ms = self.site.away_ms(self.query, demand.in_bytes + demand.out_bytes)
         if away_ms is None or budget_ms <= away_ms:
+            return False
+        if not self.site.could(self.choices.demand, budget_ms - away_ms):
             return False
         self.gone_up = True
         self.tries += 1
