@@ -20,7 +20,7 @@ from middle_tier.scheduler.types import Demand
 from protocol.adverts import SiteCapacity
 from protocol.codec import Frame
 from protocol.errors import MeshError, UnreachableError
-from protocol.messages import Missed, Ping, Pong, Reach
+from protocol.messages import Missed, Ping, Pong, Reach, Refusal
 from protocol.subjects import RouteSubject, SummarySubject
 from protocol.types import QUANTILES, Latency
 
@@ -101,29 +101,47 @@ class Parent:
         """What going there and coming back takes, with `nbytes` both ways together."""
         return self.at_ms(percentile) + transfer_ms(nbytes, self.mbps)
 
-    def could(self, demand: Demand, budget_ms: float) -> bool:
-        """Whether it may have something for a demand that has so much time left there.
+    def refusal(self, demand: Demand, budget_ms: float) -> Refusal | None:
+        """What it would say to a demand that has so much time left there; None: it may serve it.
 
-        What it has not is noted, beyond what may be borne: the next ping tells it, so that it can
-        make something warm.
+        A refusal is noted, beyond what may be borne: the next ping tells it, so that it can make
+        something warm.
         """
         want = demand.want
         if self.reach is None or want.variant or want.architecture:
-            return True
+            return None
+        fastest: float | None = None
+        best: float | None = None
         for line in self.reach:
-            fits = line.task == want.task and line.accuracy >= want.min_accuracy
-            if fits and line.finish.at(want.percentile) <= budget_ms:
-                return True
-        if not self.borne.spend() and len(self._missed) < MISSED:
-            key = (want.task, want.min_accuracy, want.latency_ms)
-            self._missed[key] = Missed(
-                want=want.model_copy(update={"latency_ms": max(budget_ms, 0.001)}),
-                rows=demand.rows,
-                in_bytes=demand.in_bytes,
-                out_bytes=demand.out_bytes,
-                tiers=demand.tiers,
-            )
-        return False
+            if line.task != want.task:
+                continue
+            ms = line.finish.at(want.percentile)
+            if line.accuracy >= want.min_accuracy:
+                if ms <= budget_ms:
+                    return None
+                fastest = ms if fastest is None else min(fastest, ms)
+            elif ms <= budget_ms:
+                best = line.accuracy if best is None else max(best, line.accuracy)
+        self._note(demand, budget_ms)
+        return Refusal(
+            id="below", reason="no_candidate", finish_ms=fastest, best_accuracy=best,
+            rejected={f"{self.site} has nothing in time that is accurate enough": 1},
+        )  # fmt: skip
+
+    def knows(self, task: str) -> bool:
+        """Whether it has said that it could do something for a task."""
+        return any(line.task == task for line in self.reach or ())
+
+    def _note(self, demand: Demand, budget_ms: float) -> None:
+        want = demand.want
+        if self.borne.spend() or len(self._missed) >= MISSED:
+            return
+        left = want.model_copy(update={"latency_ms": max(budget_ms, 0.001)})
+        key = (want.task, want.min_accuracy, want.latency_ms)
+        self._missed[key] = Missed(
+            want=left, rows=demand.rows, in_bytes=demand.in_bytes, out_bytes=demand.out_bytes,
+            tiers=demand.tiers,
+        )  # fmt: skip
 
     def missed(self) -> tuple[Missed, ...]:
         """Take what was noted."""

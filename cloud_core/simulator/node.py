@@ -6,23 +6,14 @@ in for the agent's loops: a run ends when the table says, a load when its time i
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, cast
 
-from cloud_core.simulator.scenario import Fleet
+from cloud_core.simulator.kinds import Kind
 from edge_agent.admission import finish_ms
-from edge_agent.bundles.store import Held
 from edge_agent.queue.batching import Waiting
-from edge_agent.queue.forecast import Forecast
-from edge_agent.queue.intake import Signature
 from edge_agent.queue.lanes import Lane, Lanes
 from edge_agent.stock.holdings import Holding, Holdings
-from protocol.adverts import VariantInfo
-from protocol.bundles import Binding, RuntimePin, Task, Variant, digest_key
-from protocol.messages import Ask
-from protocol.types import Axes
 
-PIN = RuntimePin(name="table", version="1")
 QUEUE_LIMIT = 1024
 """As an agent's by default."""
 
@@ -60,34 +51,6 @@ class Host(Protocol):
     def released(self, node: "Node") -> None: ...
     def changed(self, node: "Node") -> None: ...
     def loading(self, node: "Node") -> None: ...
-
-
-class Kind:
-    """What the nodes of a fleet have in common."""
-
-    def __init__(
-        self, fleet: Fleet, infos: tuple[VariantInfo, ...], tasks: dict[str, Task]
-    ) -> None:
-        self.fleet = fleet
-        self.infos = infos
-        self.by_variant = {info.variant: info for info in infos}
-        self._signatures = {name: Signature(task) for name, task in tasks.items()}
-        self._tasks = tasks
-        self._held: dict[str, Held] = {}
-
-    def holding(self, variant: str) -> Holding:
-        """Return the variant as a node of this kind holds it before it was ever loaded."""
-        info = self.by_variant[variant]
-        held = self._held.get(variant)
-        if held is None:
-            held = self._held[variant] = Held(_variant(info), self._tasks[info.task], Path())
-        return Holding(
-            held,
-            PIN,
-            self._signatures[info.task],
-            Forecast(info.profile),
-            info.profile.memory_bytes,
-        )
 
 
 @dataclass(slots=True, eq=False)
@@ -273,39 +236,3 @@ class Node:
             holding.state = "cold"
         self.host.released(self)
         self.host.changed(self)
-
-
-def _variant(info: VariantInfo) -> Variant:
-    return Variant(
-        id=info.variant,
-        architecture=info.architecture,
-        format="table",
-        precision=info.precision,
-        file=f"{info.variant[:60]}.json",
-        digest=digest_key("0" * 64),
-        size_bytes=info.size_bytes,
-        accuracy=info.accuracy,
-        max_batch=info.max_batch,
-        inputs={"input": Binding(name="input", datatype="UINT8")},
-        outputs={"output": Binding(name="output", datatype="UINT8")},
-        runtimes=(PIN,),
-        profile=info.profile,
-    )
-
-
-def a_task(name: str, metric: str, *, input_bytes: int, output_bytes: int) -> Task:
-    """Return a task of which only the bytes matter."""
-    return Task(
-        name=name,
-        metric=metric,
-        inputs=(Axes(name="input", datatype="UINT8", shape=(-1, input_bytes)),),
-        outputs=(Axes(name="output", datatype="UINT8", shape=(-1, output_bytes)),),
-    )
-
-
-def an_ask(want: int, percentile: float) -> Ask:
-    """Return an ask that stands for all of one kind of want: the queue reads the percentile."""
-    return Ask(
-        id=f"w{want}", variant="any", inputs=(), budget_ms=1.0, deadline_ms=1.0,
-        percentile=percentile,
-    )  # fmt: skip

@@ -14,9 +14,10 @@ from typing import Protocol
 
 import numpy as np
 
+from cloud_core.simulator.kinds import Kind, a_task, an_ask
 from cloud_core.simulator.ledger import ledger
 from cloud_core.simulator.network import Network
-from cloud_core.simulator.node import Job, Kind, No, Node, Told, a_task, an_ask
+from cloud_core.simulator.node import Job, No, Node, Told
 from cloud_core.simulator.places import Place, places
 from cloud_core.simulator.records import Records
 from cloud_core.simulator.scenario import TIERS, Scenario

@@ -192,14 +192,13 @@ class Pursuit:
         means, parent = self._means, self._means.parent
         if parent is None or self._gone_up or parent.cut or parent.site in self._query.hops:
             return False
-        if not self._choices.may_leave:
-            return False
         away_ms = self._up_ms()
-        if budget_ms <= away_ms:
+        if budget_ms <= away_ms or not self._choices.may_leave:
             return False
-        if not parent.could(self._choices.demand, budget_ms - away_ms):
-            self._choices.found.count(f"{parent.site} has nothing in time that is accurate enough")
-            return False  # its tensors would go up, and a refusal come down
+        refused = parent.refusal(self._choices.demand, budget_ms - away_ms)
+        if refused is not None:  # its tensors would go up, and the same come down
+            self._choices.found.refusal(refused, away_ms)
+            return False
         self._gone_up = True
         sent = self._sent(None)
         budget_ms, until_ms = budget_ms - away_ms, until_ms - away_ms
@@ -291,10 +290,11 @@ class Pursuit:
 
     def _failure(self) -> MeshError:
         want, parent = self._query.want, self._means.parent
+        above = self._gone_up or (parent is not None and parent.knows(want.task))
         if self._cause is not None:
             return self._cause
         if parent is not None and parent.cut:
             self._choices.found.count(f"the way to {parent.site} is cut")
-        elif want.task not in self._means.view.tasks and not self._gone_up:
+        elif want.task not in self._means.view.tasks and not above:
             return UnknownError(f"no such task: {want.task}", "see GET /v2/models")
         return nothing_meets(want, self._choices.found)

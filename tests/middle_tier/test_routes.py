@@ -249,6 +249,24 @@ async def test_bad_tensors_are_the_callers_fault_across_sites():
             await ask(site)
 
 
+async def test_what_the_parent_could_not_meet_stays_below_and_is_made_warm_there():
+    far = a_cloud_node(variants=("mlp-table",))
+    far.capacity = far.capacity.model_copy(update={"loaded": ()})
+    async with a_mesh(ManualClock(), at_cloud=[far]) as (site, cloud):
+        site.parent.reach = cloud.below.reach(cloud.policy, "site-1")
+        site.parent.answered(1.0)
+        for _ in range(10):
+            with pytest.raises(NoCandidateError) as caught:
+                await ask(site, latency_ms=8.0)  # the load alone takes 10
+        assert "cloud has nothing in time that is accurate enough" in caught.value.rejected
+        assert caught.value.fastest_ms is not None
+        assert not far.asked
+        ordered = []
+        cloud.orders.load = lambda candidate: ordered.append(candidate.variant) or True
+        cloud.below.missed(site.parent.missed(), "site-1")
+        assert ordered == ["mlp-table"]
+
+
 async def test_a_survey_is_answered_by_the_roster_and_a_ping_by_a_pong():
     network = MemoryNetwork()
     async with a_site(network, ManualClock(), ActedNode()):

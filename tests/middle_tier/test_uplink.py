@@ -6,12 +6,13 @@ import pytest
 
 from edge_agent.bus.memory import MemoryBus, MemoryNetwork
 from edge_agent.clock import ManualClock
-from middle_tier.uplink import WINDOW, Parent, uplinked
+from middle_tier.uplink import BORNE_AT_ONCE, WINDOW, Parent, uplinked
 from protocol.adverts import SiteCapacity
 from protocol.bundles import estimate
 from protocol.codec import Frame
-from protocol.messages import Pong
+from protocol.messages import Pong, Reach
 from protocol.subjects import RouteSubject, SummarySubject
+from tests.middle_tier.fleet import a_demand
 
 SUMMARY = SiteCapacity(site="site-1", boot="b", sequence=1, link=estimate(0.0))
 
@@ -61,6 +62,51 @@ async def an_uplink(network, clock, parent):
     ):
         await clock.advance(0.0)
         yield told, cuts
+
+
+REACH = (
+    Reach(task="digits", accuracy=0.95, finish=estimate(50.0)),
+    Reach(task="digits", accuracy=0.8, finish=estimate(5.0)),
+)
+
+
+@pytest.mark.parametrize(
+    ("least", "budget_ms", "goes_up"),
+    [
+        (0.9, 60.0, True),
+        (0.9, 40.0, False),
+        (0.7, 10.0, True),
+        (0.7, 4.0, False),
+        (0.99, 1e6, False),
+    ],
+)
+def test_a_query_goes_up_only_to_a_parent_that_may_have_something(least, budget_ms, goes_up):
+    parent = a_parent()
+    parent.reach = REACH
+    demand = a_demand(100.0, min_accuracy=least)
+    assert (parent.refusal(demand, budget_ms) is None) == goes_up
+
+
+def test_the_refusal_says_what_could_be_had_there():
+    parent = a_parent()
+    parent.reach = REACH
+    refused = parent.refusal(a_demand(100.0, min_accuracy=0.9), 10.0)
+    assert (refused.finish_ms, refused.best_accuracy) == (50.0, 0.8)
+
+
+def test_a_parent_that_does_not_say_is_asked():
+    assert a_parent().refusal(a_demand(100.0, min_accuracy=0.99), 1.0) is None
+
+
+def test_misses_are_told_once_they_are_more_than_may_be_borne():
+    parent = a_parent()
+    parent.reach = REACH
+    for _ in range(int(BORNE_AT_ONCE)):
+        parent.refusal(a_demand(100.0, min_accuracy=0.9), 10.0)
+    assert parent.missed() == ()
+    parent.refusal(a_demand(100.0, min_accuracy=0.9), 10.0)
+    assert [one.want.latency_ms for one in parent.missed()] == [10.0]
+    assert parent.missed() == ()
 
 
 async def test_the_parent_is_told_about_once_a_second():

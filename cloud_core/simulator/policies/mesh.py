@@ -114,7 +114,7 @@ class Site:
             self._pinged = now
             parent.hear(above.missed(), self.place.site)
             above.reach = parent.told(self.place.site)
-        return above.could(demand, budget_ms)
+        return above.refusal(demand, budget_ms) is None
 
     def told(self, site: str) -> tuple[Reach, ...]:
         return self._below.reach(self.mesh.rules, site)
