@@ -20,11 +20,13 @@ from middle_tier.routing.asks import Buffers, Outbox, Target
 from middle_tier.routing.below import Below
 from middle_tier.routing.doubts import Doubts
 from middle_tier.routing.ears import Ears
+from middle_tier.routing.lateness import Lateness
 from middle_tier.routing.means import Means, route_subject
 from middle_tier.routing.orders import Orders
 from middle_tier.routing.outcome import Outcome  # noqa: TC001  # TYPE_CHECKING would hide cycles
 from middle_tier.routing.pursuit import Pursuit
 from middle_tier.routing.recent import Recent
+from middle_tier.routing.second import SecondThoughts
 from middle_tier.scheduler.plan import choose, choose_again, explain
 from middle_tier.scheduler.rules import Permit, permit_of
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
@@ -71,6 +73,7 @@ class Router:
         self._means = Means(
             site, view, clock, policy, self.outbox, self.alarms, self.parent,
             self._planned, self._doubts.doubt, self._recent.forget, self._warm_up,
+            Lateness(view.table),
         )  # fmt: skip
         self.below = Below(view, clock, self._warm_up)
 
@@ -83,7 +86,7 @@ class Router:
 
     @policy.setter
     def policy(self, policy: Policy) -> None:
-        self._means.policy = policy
+        self._means.go_by(policy)
         self._permits.clear()
         self._recent.forget()
 
@@ -115,7 +118,10 @@ class Router:
 
     def pursue(self, query: Query, buffers: Buffers) -> Pursuit:
         """Return what answers `query`, as `answer` does, once it is told to begin."""
-        return Pursuit(self._means, query, buffers, self.demand(query))
+        policy = self._means.policy
+        twice = policy.hedge.share or policy.escalate.share
+        kind = SecondThoughts if twice else Pursuit
+        return kind(self._means, query, buffers, self.demand(query))
 
     def demand(self, query: Query) -> Demand:
         """`query` as far as choosing goes."""

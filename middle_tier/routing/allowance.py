@@ -1,4 +1,4 @@
-"""Pure. How often a query may be asked a second time because the first node is silent."""
+"""Pure. How often a query may be asked a second time: because a node is silent, late or unsure."""
 
 from dataclasses import dataclass
 
@@ -23,3 +23,12 @@ class Allowance:
             return False
         self.tokens -= 1.0
         return True
+
+    def give_back(self) -> None:
+        """What was taken was not needed."""
+        self.tokens += 1.0
+
+
+def strict(share: float) -> Allowance:
+    """Never more than this share of all, from the first on: nothing is in hand at the start."""
+    return Allowance(share, tokens=0.0)

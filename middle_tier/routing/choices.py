@@ -58,6 +58,12 @@ class Choices:
             self.found.plan(plan)
         return found
 
+    def beside(self, candidate: Candidate, budget_ms: float) -> Candidate | None:
+        """The best that makes the budget on another node than this one's, to be asked as well."""
+        tried = self._tried | {(candidate.site, candidate.node)}
+        plan = self._plan(self._demand._replace(budget_ms=budget_ms, tried=tried))
+        return next((each for each in plan.ranked if not self._has_refused(each)), None)
+
     def rule_out(self, candidate: Candidate) -> None:
         """Its node is not to be asked again."""
         self._tried |= {(candidate.site, candidate.node)}

@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from edge_agent.clock import Clock
 from middle_tier.routing.alarms import Alarms
-from middle_tier.routing.allowance import Allowance
+from middle_tier.routing.allowance import Allowance, strict
 from middle_tier.routing.asks import Outbox, Sent
+from middle_tier.routing.lateness import Lateness
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
 from middle_tier.uplink import Parent
 from middle_tier.view import View
@@ -33,11 +34,24 @@ class Means:
     """Something went otherwise than planned: plans made lately are worth nothing."""
     warm_up: Callable[[Demand], Candidate | None]
     """Nothing here meets this: have loaded, and return, what would if it were warm."""
+    late: Lateness
+    """When an answer is late enough to hedge."""
+    hedges: Allowance = field(init=False)
+    escalations: Allowance = field(init=False)
     allowance: Allowance = field(default_factory=Allowance)
     counts: Counter[str] = field(default_factory=Counter)
-    """answered, refused (by nodes), given_up, late, and failures by their reason."""
+    """answered, refused (by nodes), given_up, hedged, escalated, late, and failures by reason."""
     under_way: int = 0
     """Pursuits begun and not ended."""
+
+    def __post_init__(self) -> None:
+        self.go_by(self.policy)
+
+    def go_by(self, policy: Policy) -> None:
+        """Take another policy; its shares begin anew."""
+        self.policy = policy
+        self.hedges = strict(policy.hedge.share)
+        self.escalations = strict(policy.escalate.share)
 
 
 @lru_cache(maxsize=16384)

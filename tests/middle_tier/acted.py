@@ -34,6 +34,8 @@ class ActedNode:
         """False: neither asks nor probes are heard, as of a process that stands still."""
         self.asked: list[Ask] = []
         self.frames = 0
+        self.scores = SCORES
+        """What it answers: all alike, so that a classifier is as unsure as can be."""
         self.cancelled: list[str] = []
         self.run_ms = float(changes.pop("run_ms", 1.0))
         accuracy, variants = changes.pop("accuracy", 0.9), changes.pop("variants", ("mlp-table",))
@@ -97,7 +99,7 @@ class ActedNode:
             item = an_answer(ask.id, variant=ask.variant, run_ms=self.run_ms, **where)
         else:
             item = Refusal(id=ask.id, reason=does, detail=f"{self.name} says {does}")
-        buffers = (SCORES,) if does == "answer" else ()
+        buffers = (self.scores,) if does == "answer" else ()
         self._bus.publish(reply, Frame(Replies(items=(item,)), buffers))
 
 

@@ -30,6 +30,9 @@ async def test_a_policy_is_swapped_while_queries_come_in():
         router.policy = permits({"tenant": "clinic", "tiers": ["middle"]})
         assert (await ask(router, "clinic"))[0].tier == "middle"
         assert (await ask(router, "shop"))[0].tier == "edge"
+        router.policy = permits({"tenant": "shop", "tiers": ["middle"]})
+        assert (await ask(router, "clinic"))[0].tier == "edge"
+        assert (await ask(router, "shop"))[0].tier == "middle"
         router.policy = Policy()
         assert (await ask(router, "clinic"))[0].tier == "edge"
 
