@@ -21,6 +21,10 @@ class CloudConfig(SiteConfig):
     audit: Path | None = None
     """The audit log; null: what happens is only said in the process's own log."""
 
+    bundle_keys: Path | None = None
+    """Keys that sign the bundles' metadata: with them the cloud renews, before they expire, the
+    signatures in the first of `bundles`. Null: somebody else does, or nodes stop installing."""
+
     identity: IdentityConfig | None = None
     """Where enrolment, renewal and revocation find what they sign with; null: this cloud does none
     of them."""

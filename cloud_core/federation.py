@@ -17,11 +17,12 @@ from cloud_core.identity.resolver import Resolver
 from cloud_core.identity.routes import IdentityRoutes
 from cloud_core.identity.service import Server, registry_of, serving
 from cloud_core.issuer import SigningKey
+from cloud_core.registry.renewing import renewing
 from cloud_core.tenant_routes import TenantRoutes
 from cloud_core.tenants import Tenants, founded
 from edge_agent.audit import Audit, Logged
 from edge_agent.background import beside
-from edge_agent.clock import Clock, SystemClock
+from edge_agent.clock import SystemClock
 from middle_tier import node
 from middle_tier.http.webroutes import Route
 from middle_tier.node import Parts, SiteNode
@@ -101,10 +102,7 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
 
     def extra(parts: Parts) -> Sequence[Route]:
         routes = FrontDoor(Federation(parts.router), parts.router, parts.gate).routes()
-        if config.identity is not None:
-            service, more = _identities(config, parts, log or Logged(), clock)
-            served.append(service)
-            routes = (*routes, *more)
+        routes = (*routes, *_identities(config, parts, log or Logged(), served))
         register, bucket = parts.gate.register, parts.desired.bucket(BUCKET)
         if parts.streams is not None:
             work.append(collecting(parts.meter, parts.streams, log or Logged()))
@@ -119,6 +117,9 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
         site = await stack.enter_async_context(
             node.running(config, extra=extra, clock=clock, audit=log or Logged())
         )
+        if config.bundle_keys is not None and config.bundles:
+            renewal = renewing(config.bundles[0], config.bundle_keys, clock, log or Logged())
+            await stack.enter_async_context(beside(renewal, "renew signatures"))
         for service in served:
             await stack.enter_async_context(service)
         for one in work:
@@ -127,15 +128,17 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
 
 
 def _identities(
-    config: CloudConfig, parts: Parts, audit: Audit, clock: Clock
-) -> tuple[AbstractAsyncContextManager[None], Sequence[Route]]:
-    """Return what enrols and revokes, and the routes to it."""
-    assert config.identity is not None  # noqa: S101  # asked by whoever calls
+    config: CloudConfig, parts: Parts, audit: Audit, served: list[AbstractAsyncContextManager[None]]
+) -> Sequence[Route]:
+    """Return the routes of identities, and add to `served` what enrols and revokes."""
+    if config.identity is None:
+        return ()
+    clock = parts.router.clock
     resolver = Resolver(clock)
     registry = registry_of(config.identity, parts.desired, audit, clock, resolver)
     server = Server(str(config.nats_url), config.nats_ca, parts.desired, resolver, clock)
-    service = serving(config.identity, parts.router.bus, registry, server=server)
-    return service, IdentityRoutes(registry, parts.gate).routes()
+    served.append(serving(config.identity, parts.router.bus, registry, server=server))
+    return IdentityRoutes(registry, parts.gate).routes()
 
 
 def _key(config: CloudConfig) -> SigningKey | None:

@@ -17,14 +17,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edge_agent import enrol
-from edge_agent.agent import running
-from edge_agent.bundles.store import Store
+from edge_agent.bundles.keeping import root_in
 from edge_agent.bus.nats import connecting
 from edge_agent.clock import SystemClock
 from edge_agent.config import AgentConfig, read
 from edge_agent.identity.enrolment import renewed
 from edge_agent.identity.passport import read as read_passport
-from edge_agent.profiler import Profiles
+from edge_agent.stocked import serving
 from protocol.errors import MeshError
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -40,24 +39,23 @@ def main() -> int:
     )
     try:
         config = read(options.config, AgentConfig)
-        store = Store.open(config.bundles)
+        root = root_in(config.trust) if config.trust is not None else None
     except MeshError as error:
         sys.stderr.write(f"tiermesh-agent: {error.error}; {error.hint}\n")
         return 2
-    return run_until_stopped(lambda: _serving(config, store))
+    return run_until_stopped(lambda: _serving(config, root))
 
 
 @asynccontextmanager
-async def _serving(config: AgentConfig, store: Store) -> AsyncIterator[None]:
-    profiles = Profiles(config.state_dir / "profiles")
+async def _serving(config: AgentConfig, root: bytes | None) -> AsyncIterator[None]:
     passport = read_passport(config.nats_credentials)
     clock = SystemClock()
     async with (
         connecting(config.nats_url, name=config.node, passport=passport, ca=config.nats_ca) as bus,
         renewed(passport, bus, clock),
-        running(config, bus, clock, store, profiles=profiles) as agent,
+        serving(config, bus, clock, root) as agent,
     ):
-        logging.getLogger(__name__).info("%r runs %r", agent, store)
+        logging.getLogger(__name__).info("%r", agent)
         yield
 
 

@@ -7,52 +7,31 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import count
 from secrets import token_hex
 
-from edge_agent import capacity, hardware
-from edge_agent.advertise import Advertiser
+from edge_agent import capacity
 from edge_agent.bundles.store import Store
 from edge_agent.bus.base import Bus, Delivery
 from edge_agent.capacity import Moment, State
 from edge_agent.clock import Clock
 from edge_agent.config import AgentConfig
 from edge_agent.near import Caller
+from edge_agent.parts import Parts, composed
 from edge_agent.profiler import Profiles
-from edge_agent.queue.gathering import Gathering
-from edge_agent.queue.reception import Reception
-from edge_agent.queue.serving import Serving
 from edge_agent.runtimes import registry
-from edge_agent.stock.holdings import Holding, Holdings
-from edge_agent.stock.inventory import held_here
+from edge_agent.stock.holdings import Holding
 from edge_agent.stock.last_warm import LastWarm
-from edge_agent.stock.loader import Loader, LoadVariant
-from edge_agent.stock.warming import Warming
+from edge_agent.stock.loader import LoadVariant
+from edge_agent.stock.restocking import Restocking
 from protocol.adverts import Capacity, Describe, Description
 from protocol.codec import Bytes, Frame
 from protocol.errors import ConflictError, DecodeError, MeshError, UnknownError
 from protocol.messages import Ask, Asks, Cancel, Done, Order
-from protocol.subjects import AdvertSubject, AskSubject, ControlSubject
+from protocol.subjects import AskSubject, ControlSubject
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What an agent is made of."""
-
-    config: AgentConfig
-    hardware: str
-    bus: Bus
-    clock: Clock
-    holdings: Holdings
-    unable: dict[str, str]
-    warming: Warming
-    reception: Reception
-    serving: Serving
-    advertiser: Advertiser
 
 
 class Agent:
@@ -60,17 +39,24 @@ class Agent:
 
     def __init__(self, parts: Parts) -> None:
         self.boot = token_hex(8)
-        self._parts = parts
+        self.parts = parts
         self._sequence = count(1)
         self._idle: asyncio.Event = asyncio.Event()
         parts.serving.quiet = self._quiet
         parts.warming.woken = parts.serving.woken
         parts.warming.failed = self._failed
         parts.warming.changed = self._changed
+        self.update_wanted: Callable[[], None] | None = None
+        """Called when an order says that there may be newer bundles."""
+        self._restocking = Restocking(
+            parts.holdings,
+            parts.warming.evict,
+            lambda holding: parts.warming.load(holding, lambda _: None),
+        )
         self._last_warm = LastWarm(parts.config.state_dir / "warm.json", parts.warming.aside)
 
     def __repr__(self) -> str:
-        parts, now = self._parts, self._parts.clock.now()
+        parts, now = self.parts, self.parts.clock.now()
         warm = sum(holding.state == "warm" for holding in parts.holdings.resident())
         queued = f"{parts.serving.queue_ms(now):.0f} ms queued"
         return f"<Agent {parts.config.node} | {self.state} | {warm} loaded | {queued}>"
@@ -78,15 +64,15 @@ class Agent:
     @property
     def subject(self) -> str:
         """Where it takes asks from the bus."""
-        return str(AskSubject(self._parts.config.site, self._parts.config.node))
+        return str(AskSubject(self.parts.config.site, self.parts.config.node))
 
     @property
     def state(self) -> State:
-        return "draining" if self._parts.reception.draining else "ready"
+        return "draining" if self.parts.reception.draining else "ready"
 
     def capacity(self, state: State | None = None) -> Capacity:
         """Its advert now."""
-        parts = self._parts
+        parts = self.parts
         moment = Moment(
             sequence=next(self._sequence),
             state=state or self.state,
@@ -100,7 +86,7 @@ class Agent:
 
     def description(self) -> Description:
         """What it is able to do."""
-        parts = self._parts
+        parts = self.parts
         return capacity.description(
             parts.config, parts.holdings, parts.unable, parts.warming.revision
         )
@@ -117,7 +103,7 @@ class Agent:
     async def drain(self) -> None:
         """Refuse what is new; return when all that was admitted has its reply."""
         self._set_draining(draining=True)
-        while self._parts.serving.open:
+        while self.parts.serving.open:
             self._idle.clear()
             await self._idle.wait()
 
@@ -131,19 +117,19 @@ class Agent:
             return
         match delivery.frame.message:
             case Asks() as asks:
-                self._parts.serving.asked(asks, delivery.frame.buffers, delivery.reply)
+                self.parts.serving.asked(asks, delivery.frame.buffers, delivery.reply)
             case Cancel(ids=ids):
-                self._parts.serving.cancel(ids, delivery.reply)
+                self.parts.serving.cancel(ids, delivery.reply)
             case other:
                 log.warning("%s on the ask subject", other.kind)
 
     def ask(self, ask: Ask, buffers: tuple[Bytes, ...], caller: Caller) -> None:
         """What a router in this process asks."""
-        self._parts.serving.ask(ask, buffers, caller, self._parts.clock.now())
+        self.parts.serving.ask(ask, buffers, caller, self.parts.clock.now())
 
     def cancel(self, ids: Sequence[str], caller: Caller) -> None:
         """What a router in this process does not wait for any more."""
-        self._parts.serving.cancel(ids, caller)
+        self.parts.serving.cancel(ids, caller)
 
     def ordered(self, delivery: Delivery) -> None:
         """What arrives on the control subjects."""
@@ -164,27 +150,45 @@ class Agent:
             case other:
                 done(f"{other.kind} is not an order")
 
+    def restock(self, store: Store) -> None:
+        """Hold what is in this store from now on."""
+        parts = self.parts
+        found, unable = parts.inventory.taken(store)
+        parts.unable.clear()
+        parts.unable.update(unable)
+        before = frozenset(parts.holdings.all)
+        self._restocking.restock(found)
+        parts.warming.revision += 1
+        parts.warming.prepare()
+        self._warm(frozenset(parts.holdings.all) - before)
+        parts.advertiser.changed()
+
     def warm_up(self) -> None:
         """Import the runtimes; load what is configured as warm, and what was when it last ran."""
-        self._parts.warming.prepare()
-        last, configured = self._last_warm.recall(), self._parts.config.warm
-        for name, holding in self._parts.holdings.all.items():
+        self.parts.warming.prepare()
+        self._warm(frozenset(self.parts.holdings.all))
+
+    def _warm(self, ids: frozenset[str]) -> None:
+        last, configured = self._last_warm.recall(), self.parts.config.warm
+        for name in sorted(ids):
+            holding = self.parts.holdings.all[name]
             if name in last or any(fnmatchcase(name, pattern) for pattern in configured):
-                self._parts.warming.load(holding, lambda _: None)
+                self.parts.warming.load(holding, lambda _: None)
 
     def _changed(self) -> None:
-        resident = self._parts.holdings.resident()
+        self._restocking.settle()
+        resident = self.parts.holdings.resident()
         if not any(holding.state == "loading" for holding in resident):
             self._last_warm.note(holding.id for holding in resident if holding.state == "warm")
-        self._parts.advertiser.changed()
+        self.parts.advertiser.changed()
 
     async def leave(self) -> None:
         """Drain, but not for longer than configured."""
         self._set_draining(draining=True)
-        if not self._parts.serving.open:
+        if not self.parts.serving.open:
             return
         async with asyncio.TaskGroup() as tasks:
-            limit = self._parts.clock.sleep(self._parts.config.drain_s)
+            limit = self.parts.clock.sleep(self.parts.config.drain_s)
             either = (tasks.create_task(self.drain()), tasks.create_task(limit))
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             for task in either:
@@ -195,40 +199,45 @@ class Agent:
             case "drain" | "resume":
                 self._set_draining(draining=verb == "drain")
                 done("")
+            case "update":
+                if self.update_wanted is not None:
+                    self.update_wanted()
+                done("" if self.update_wanted is not None else "its bundles are not a mesh's")
             case "load":
                 self._load(variant or "", done)
             case "evict":
-                done(self._parts.warming.evict(self._holding(variant or "")))
+                done(self.parts.warming.evict(self._holding(variant or "")))
             case _:
                 done(f"{verb} is not an order that this agent knows")
 
     def _load(self, variant: str, then: Callable[[str], None]) -> None:
-        self._parts.warming.load(self._holding(variant), then)
+        self.parts.warming.load(self._holding(variant), then)
 
     def _holding(self, variant: str) -> Holding:
         try:
-            return self._parts.holdings.all[variant]
+            return self.parts.holdings.all[variant]
         except KeyError:
-            why = self._parts.unable.get(variant, "it is not held here")
+            why = self.parts.unable.get(variant, "it is not held here")
             raise UnknownError(f"{variant[:128] or 'no variant'}: {why}") from None
 
     def _set_draining(self, *, draining: bool) -> None:
-        self._parts.reception.draining = draining
-        self._parts.advertiser.changed()
+        self.parts.reception.draining = draining
+        self.parts.advertiser.changed()
 
     def _quiet(self, holding: Holding) -> None:
-        self._parts.warming.quiet(holding)
-        if not self._parts.serving.open:
+        self.parts.warming.quiet(holding)
+        self._restocking.settle()
+        if not self.parts.serving.open:
             self._idle.set()
 
     def _failed(self, holding: Holding, detail: str) -> None:
-        self._parts.serving.refuse_all(holding, "load_failed", detail)
+        self.parts.serving.refuse_all(holding, "load_failed", detail)
 
     def _reply(self, delivery: Delivery, message: Description | Done) -> None:
         if not delivery.reply:
             return
         try:
-            self._parts.bus.publish(delivery.reply, Frame(message))
+            self.parts.bus.publish(delivery.reply, Frame(message))
         except MeshError as error:
             log.warning("no reply to %s: %s", delivery.subject, error)
 
@@ -244,30 +253,15 @@ async def running(
     load: LoadVariant = registry.load,
 ) -> AsyncIterator[Agent]:
     """Serve until the block ends; then finish what is queued, say goodbye, and end every thread."""
-    machine = config.hardware or hardware.hardware_class()
-    holdings, unable = held_here(config, store, profiles, machine)
-    loader = Loader(store, profiles, load, threads=config.threads, hardware=machine)
-    warming = Warming(holdings, loader, clock, measure_s=config.measure_s)
-    reception = Reception(config, holdings.all, warming, unable)
-    gathering = Gathering(bus)
-    serving = Serving(config, clock, reception, gathering)
-    gathering.wanted = serving.schedule
-    advert = AdvertSubject(config.tier, config.site, config.node)
-    advertiser = Advertiser(
-        bus, clock, subject=str(advert), period_s=config.period_s, seed=config.node
-    )
-    agent = Agent(
-        Parts(
-            config, machine, bus, clock, holdings, unable, warming, reception, serving, advertiser
-        )
-    )
+    parts = composed(config, bus, clock, (store, profiles, load))
+    agent = Agent(parts)
     try:
         async with (
             bus.subscribe(agent.subject, agent.delivered),
             bus.subscribe(
                 ControlSubject.pattern(site=config.site, node=config.node), agent.ordered
             ),
-            advertiser.running(agent.capacity),  # whoever hears of it may ask at once
+            parts.advertiser.running(agent.capacity),  # whoever hears of it may ask at once
         ):
             agent.warm_up()
             try:
@@ -275,5 +269,5 @@ async def running(
             finally:
                 await agent.leave()
     finally:
-        await serving.close()
-        await warming.close()
+        await parts.serving.close()
+        await parts.warming.close()

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from protocol.bundles import Format
 from protocol.errors import BadRequestError
@@ -44,8 +44,17 @@ class AgentConfig(Config):
     """The certificate authority that the NATS server's certificate must be signed by: nothing is
     said to any other. Null: no TLS, for loopback."""
 
+    trust: Path | None = None
+    """The first root of the mesh's bundles (`1.root.json`), which it came with: whose signatures
+    count. None: it holds no bundles of a mesh."""
+
     bundles: tuple[Path, ...] = ()
-    """Folders below which its bundles lie. Each folder with a manifest.json is one."""
+    """Repositories on this machine (a stick, a copy): looked into before the site is asked, and
+    believed no more than that. Needs `trust`."""
+
+    update_s: Positive = 30.0
+    """Between two looks for newer bundles. Lower sees them sooner; an order to update is heeded at
+    once all the same."""
 
     state_dir: Path = Path("state")
     """What it learns and keeps across starts: measured profiles. Lost, it is measured again."""
@@ -94,6 +103,12 @@ class AgentConfig(Config):
 
     drain_s: NonNegative = 10.0
     """Longest time to finish what is queued when told to stop. What is left then is refused."""
+
+    @model_validator(mode="after")
+    def _vouched_for(self) -> "AgentConfig":
+        if self.bundles and self.trust is None:
+            raise ValueError("bundles are loaded when somebody vouches for them: set trust")
+        return self
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)

@@ -59,6 +59,17 @@ class SiteConfig(Config):
     agent: AgentConfig | None = None
     """The node in this process; null: the site's nodes are elsewhere."""
 
+    trust: Path | None = None
+    """The first root of the mesh's bundles: whose signatures count. With it the site mirrors the
+    bundles of its parent for its nodes, its own among them. Null: its own node's."""
+
+    bundles: tuple[Path, ...] = ()
+    """Repositories on this machine, beside the parent: the cloud's own, or a stick. Verified as
+    what the parent sends."""
+
+    update_s: Positive = 5.0
+    """Between two looks for newer bundles at the parent."""
+
     state_dir: Path | None = None
     """Where it keeps what it was told last; null: with its own node's. Lost while the uplink is
     cut, it goes by this file alone until it is told again."""
@@ -77,19 +88,32 @@ class SiteConfig(Config):
     """Longest time to finish what is under way when told to stop."""
 
     @property
+    def kept_dir(self) -> Path:
+        """Where it keeps what must survive a restart."""
+        own = self.agent.state_dir if self.agent is not None else Path("state")
+        return self.state_dir or own
+
+    @property
     def desired_dir(self) -> Path:
         """Where the mirrors of desired state lie."""
-        return self._kept_in / "desired"
+        return self.kept_dir / "desired"
 
     @property
     def usage_file(self) -> Path:
         """Where it is counted what tenants use."""
-        return self._kept_in / "usage.db"
+        return self.kept_dir / "usage.db"
 
     @property
-    def _kept_in(self) -> Path:
-        own = self.agent.state_dir if self.agent is not None else Path("state")
-        return self.state_dir or own
+    def root(self) -> Path | None:
+        """The root of trust, the site's or its own node's."""
+        own = self.agent.trust if self.agent is not None else None
+        return self.trust or own
+
+    @property
+    def repositories(self) -> tuple[Path, ...]:
+        """Those on this machine."""
+        own = self.agent.bundles if self.agent is not None else ()
+        return (*self.bundles, *own)
 
     @model_validator(mode="after")
     def _consistent(self) -> "SiteConfig":

@@ -40,6 +40,7 @@ from middle_tier.policy.kept import Policies
 from middle_tier.register import BUCKET, Register
 from middle_tier.router import Router
 from middle_tier.routing.routes import Routes
+from middle_tier.stocked import Stock, mirrored
 from middle_tier.summary import Place, summarise
 from middle_tier.uplink import uplinked
 from middle_tier.usage.ledger import Ledger
@@ -108,7 +109,7 @@ async def running(
         if gate.register is not None:
             wanted.mirror(BUCKET).on_change(partial(_registered, gate.register))
         await enter(metering(meter, streams if config.parent else None))
-        own = await enter(_own_node(config, bus, clock, store))
+        own = await enter(_own_node(config, bus, clock, store, audit or Logged()))
         router = _router(config, bus, clock, own)
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
         await enter(routers.running(router, below=below, drain_s=config.drain_s))
@@ -191,16 +192,26 @@ def _registered(register: Register, entry: Entry) -> None:
 
 @asynccontextmanager
 async def _own_node(
-    config: SiteConfig, bus: Bus, clock: Clock, store: Store | None
+    config: SiteConfig, bus: Bus, clock: Clock, store: Store | None, audit: Audit
 ) -> AsyncIterator[Agent | None]:
-    own = config.agent
-    if own is None:
-        yield None
-        return
-    store = store or Store.open(own.bundles)
-    profiles = Profiles(own.state_dir / "profiles")
-    async with agent.running(own, bus, clock, store, profiles=profiles) as started:
+    """The node in this process, if any; and the mirror, unless `store` is all there is."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        stock = Stock(store) if store is not None else await enter(
+            mirrored(config, bus, clock, audit)
+        )  # fmt: skip
+        own, started = config.agent, None
+        if own is not None:
+            profiles = Profiles(own.state_dir / "profiles")
+            running_agent = agent.running(own, bus, clock, stock.store, profiles=profiles)
+            started = await enter(running_agent)
+            started.update_wanted = stock.look
+        await enter(stock.keeping(started.restock if started is not None else _passed_over))
         yield started
+
+
+def _passed_over(_: Store) -> None:
+    """Nobody here runs what is mirrored."""
 
 
 def _router(config: SiteConfig, bus: Bus, clock: Clock, own: Agent | None) -> Router:

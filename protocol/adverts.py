@@ -20,8 +20,8 @@ from protocol.types import (
     Wire,
 )
 
-VERSION = 1
-"""Minor version of the wire under tm.v1; peers one away are accepted."""
+VERSION = 2
+"""Minor version of the wire under tm.v1; peers one away are accepted. 2: parcels."""
 
 
 class Loaded(Wire):

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from protocol.blobs import Part
 from protocol.errors import DecodeError, TooLargeError
-from protocol.messages import Asks, Message, Query, Replies
+from protocol.messages import Asks, Message, Piece, Query, Replies
 from protocol.types import Tensor, fault
 
 MAX_HEADER_BYTES = 1 << 20
@@ -25,7 +25,7 @@ Bytes = bytes | bytearray | memoryview
 ALIGNMENT = 16
 """The first tensor begins at a multiple of this, as runtimes demand: spaces before it help."""
 
-_CARRIERS = (Asks, Replies, Query, Part)
+_CARRIERS = (Asks, Replies, Query, Piece, Part)
 
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
 
@@ -37,26 +37,35 @@ class Frame(NamedTuple):
     buffers: tuple[Bytes, ...] = ()
 
 
-def encode(frame: Frame) -> bytes:
-    """Return the frame's bytes; raise `TooLargeError` when no server would carry them."""
-    header = frame.message.model_dump_json().encode()
-    if frame.buffers:
-        header = header.ljust(len(header) + -(len(header) + 1) % ALIGNMENT)
-    if len(header) > MAX_HEADER_BYTES:
-        raise TooLargeError(f"a header of {len(header)} bytes", f"at most {MAX_HEADER_BYTES}")
-    whole = b"".join((header, b"\n", *frame.buffers))
-    if len(whole) > MAX_FRAME_BYTES:
+def encode(frame: Frame, limit: int = MAX_FRAME_BYTES) -> bytes:
+    """Return the frame's bytes; raise `TooLargeError` when they are more than `limit`."""
+    line = header(frame)
+    size = len(line) + sum(map(len, frame.buffers))
+    if size > limit:
         raise TooLargeError(
-            f"a frame of {len(whole)} bytes",
-            f"at most {MAX_FRAME_BYTES} bytes travel between nodes; send fewer rows at a time",
+            f"a frame of {size} bytes",
+            f"at most {limit} bytes travel together; send fewer rows at a time",
         )
-    return whole
+    return b"".join((line, *frame.buffers))
 
 
-def decode(data: Bytes) -> Frame:
+def header(frame: Frame) -> bytes:
+    """Return the first line of the frame, with its line feed, long enough that tensors lie right.
+
+    Raises `TooLargeError` for a message that is itself too long.
+    """
+    line = frame.message.model_dump_json().encode()
+    if frame.buffers:
+        line = line.ljust(len(line) + -(len(line) + 1) % ALIGNMENT)
+    if len(line) > MAX_HEADER_BYTES:
+        raise TooLargeError(f"a header of {len(line)} bytes", f"at most {MAX_HEADER_BYTES}")
+    return line + b"\n"
+
+
+def decode(data: Bytes, limit: int = MAX_FRAME_BYTES) -> Frame:
     """Return the frame; raise `DecodeError` for anything that is not exactly one."""
-    if len(data) > MAX_FRAME_BYTES:
-        raise DecodeError(f"a frame of {len(data)} bytes", f"at most {MAX_FRAME_BYTES}")
+    if len(data) > limit:
+        raise DecodeError(f"a frame of {len(data)} bytes", f"at most {limit}")
     whole = bytes(data) if isinstance(data, memoryview) else data
     end = whole.find(b"\n", 0, MAX_HEADER_BYTES + 1)
     if end < 0:

@@ -11,6 +11,7 @@
   + TooLargeError            413  too_large
   + OverBudgetError          429  over_budget
   + NoCandidateError         503  no_candidate
+  + BusyError                503  busy
   + UnreachableError         503  unreachable
   + DeadlineError            504  deadline
   + ExecutionError           500  execution_failed
@@ -142,6 +143,16 @@ class NoCandidateError(MeshError):
 
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(max(1, round(self.retry_after_s)))}
+
+
+class BusyError(MeshError):
+    """All that is set aside for this is in use; soon it is not."""
+
+    status = 503
+    reason = "busy"
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "1"}
 
 
 class UnreachableError(MeshError):

@@ -148,6 +148,39 @@ class Cancel(Wire):
     ids: Many[RequestId]
 
 
+class Parcel(Wire):
+    """A frame too large for one message, which waits to be fetched where the reply would go."""
+
+    kind: Literal["parcel"] = "parcel"
+    id: Name
+    size: Count
+    """Bytes of the whole frame."""
+    piece: Rows
+    """The most that may be fetched at once."""
+    answered: bool = False
+    """The frame itself expects replies there; else the reply subject is for fetching only."""
+
+
+class Fetch(Wire):
+    """To whoever offered a parcel: a part of it, please. From its end: all of it is here."""
+
+    kind: Literal["fetch"] = "fetch"
+    id: Name
+    start: Count
+
+
+class Piece(Wire):
+    """Some bytes of a parcel. None: it is not kept any more."""
+
+    kind: Literal["piece"] = "piece"
+    id: Name
+    start: Count
+    size: Annotated[int, Field(ge=0, lt=2**31)]
+
+    def tensors(self) -> Iterator[Tensor]:
+        yield Tensor(name="piece", datatype="UINT8", shape=(self.size,))
+
+
 class Query(Wire):
     """A whole query on its way to a site's routers; answered by `Replies` of one."""
 
@@ -225,6 +258,9 @@ Message = Annotated[
     | Replies
     | Cancel
     | Query
+    | Parcel
+    | Fetch
+    | Piece
     | Capacity
     | Describe
     | Description

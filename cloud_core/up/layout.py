@@ -30,6 +30,21 @@ class Layout:
         return self.root / "keys" / "gate.json"
 
     @property
+    def repository(self) -> Path:
+        """The mesh's bundles, signed: metadata and digest-named files."""
+        return self.root / "repository"
+
+    @property
+    def bundle_keys(self) -> Path:
+        """What signs them."""
+        return self.root / "keys" / "bundles"
+
+    @property
+    def bundle_root(self) -> Path:
+        """Whose signatures count: what every node is given."""
+        return self.repository / "metadata" / "1.root.json"
+
+    @property
     def audit(self) -> Path:
         """The audit log."""
         return self.root / "audit" / "log.jsonl"

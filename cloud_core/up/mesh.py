@@ -16,7 +16,7 @@ import psutil
 from pydantic import Field
 
 from cloud_core.issuer import write_secret
-from cloud_core.up import bundles, identities, ports, servers, state, tokens
+from cloud_core.up import bundles, identities, ports, servers, signed, state, tokens
 from cloud_core.up.layout import Layout
 from cloud_core.up.processes import Kept, keeping
 from cloud_core.up.ready import answering
@@ -24,7 +24,6 @@ from cloud_core.up.state import ProcessState, State
 from cloud_core.up.topology import CLOUD, SITE, Ports, Setting, Topology, edges_of, planned
 from edge_agent.clock import Clock
 from edge_agent.config import Config
-from protocol.errors import UnknownError
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +100,7 @@ async def running(
         if left is not None:
             tell("an earlier mesh here ended without a goodbye: clearing up after it")
             _clear(left, layout)
+        signed.sign(layout, bundles.demo(), config.bundles, clock.wall)
         minted = tokens.kept(layout, clock.wall())
         issued = tuple(tokens.described(token) for token in minted.values())
         topology = planned(replace(_setting(config, layout, clock.wall(), tell), tokens=issued))
@@ -116,16 +116,12 @@ async def running(
 
 
 def _setting(config: UpConfig, layout: Layout, now: float, tell: Callable[[str], None]) -> Setting:
-    for folder in config.bundles:
-        if not folder.is_dir():
-            raise UnknownError(f"no folder {folder}", "give folders that hold bundles")
     *others, spare = ports.free(8)
     gate = _gate_port(config.port, spare, tell)
     return Setting(
         layout=layout,
         ports=_ports(gate, others),
         edges=config.edges,
-        bundles=(str(bundles.demo()), *(str(folder.absolute()) for folder in config.bundles)),
         trust=identities.minted(layout, CLOUD, SITE, edges_of(config.edges), now),
         python=sys.executable,
         nats_server=str(servers.program()),

@@ -66,7 +66,6 @@ class Setting:
     layout: Layout
     ports: Ports
     edges: int
-    bundles: tuple[str, ...]
     trust: Trust
     """Whom the servers believe; credentials are where the layout says."""
     python: str
@@ -170,7 +169,6 @@ def _agent(setting: Setting, node: str, site: str, tier: str) -> AgentConfig:
             "node": node,
             "site": site,
             "tier": tier,
-            "bundles": setting.bundles,
             "state_dir": setting.layout.node(node),
             "price": PRICES[tier],
         }
@@ -182,6 +180,7 @@ def _edge(setting: Setting, node: str) -> AgentConfig:
         update={
             "nats_url": _local(setting.ports.edge_middle),
             "nats_credentials": setting.layout.credentials(f"agent-{node}"),
+            "trust": setting.layout.bundle_root,
         }
     )
 
@@ -205,6 +204,7 @@ def _site(setting: Setting, site: str, *, nats_url: str) -> str:
             **(_founding(setting) if cloud else {}),
             "agent": _agent(setting, node, site, tier),
             "state_dir": setting.layout.node(node),
+            "trust": setting.layout.bundle_root,
             "desired_domain": None if cloud else "hub",
         }
     )
@@ -216,6 +216,8 @@ def _founding(setting: Setting) -> dict[str, object]:
     return {
         "signing_key": setting.layout.signing_key,
         "audit": setting.layout.audit,
+        "bundles": (setting.layout.repository,),
+        "bundle_keys": setting.layout.bundle_keys,
         "identity": IdentityConfig(
             keys=setting.layout.identity,
             system_credentials=setting.layout.credentials(f"resolver-{CLOUD}"),

@@ -1,7 +1,7 @@
 """What this node holds of bundles: manifests and verified bytes. Whom to trust is not here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
@@ -35,11 +35,41 @@ class Held:
     """The signed bundle that it came in; None: nobody vouches for it."""
     blob: Path | None = None
     """Its bytes, where they are not the folder's."""
+    data: bytes | None = field(default=None, repr=False)
+    """Its bytes, where they are in no file."""
 
     @property
     def path(self) -> Path:
         """The file with its bytes."""
         return self.blob or self.folder / self.variant.file
+
+    def read(self) -> bytes:
+        """Return the variant's verified bytes: these, never the file again, are what gets loaded.
+
+        Raises `UntrustedError` when the bytes are not the manifest's, or may not be loaded.
+        """
+        variant = self.variant
+        data = _file(self.path) if self.data is None else self.data
+        # 1. They are as many as the manifest says, and hash to what it says.
+        if len(data) != variant.size_bytes:
+            raise UntrustedError(
+                f"{variant.id} has {len(data)} bytes, its manifest says {variant.size_bytes}"
+            )
+        if digest_key(sha256(data).hexdigest()) != variant.digest:
+            raise UntrustedError(f"{variant.id} is not what its manifest's digest says")
+        # 2. Code was looked through.
+        if self.bundle is not None and variant.format == "pt2":
+            pt2.screen(data)
+        return data
+
+    def goldens(self) -> tuple[Tensors, Tensors]:
+        """Golden inputs and outputs under the task's names; both empty when it came without."""
+        if self.bundle is not None:
+            return goldens(self.bundle.golden, self.bundle.golden_outputs, self.variant.id)
+        if not self.golden:
+            return {}, {}
+        asked, replied = self.folder / self.golden, self.folder / self.golden_outputs
+        return goldens(_file(asked), _file(replied), self.variant.id)
 
 
 class Store:
@@ -48,14 +78,15 @@ class Store:
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
         self._tasks: dict[str, Task] = {}
-        self._memory: dict[str, bytes] = {}
 
     def __repr__(self) -> str:
         return f"<Store {len(self._tasks)} tasks | {len(self._held)} variants>"
 
     @classmethod
     def open(cls, roots: Sequence[Path]) -> "Store":
-        """Hold every bundle found below the roots (each folder with a manifest is one).
+        """Hold every bundle found below the roots (each folder with a manifest is one), unsigned.
+
+        For looking at them and building: what a node of a mesh serves comes from `take`.
 
         Raises `UnknownError` for a root that is not a folder, `DecodeError` for a bad manifest and
         `ConflictError` for two variants of one id that differ.
@@ -91,40 +122,15 @@ class Store:
                 f"{held.variant.id} means another {task.name} than the other variants do",
                 "a task has one signature: rename the task of one of them",
             )
-        self._held.setdefault(held.variant.id, held)
-        if data is not None:
-            self._memory[held.variant.id] = data
+        self._held.setdefault(held.variant.id, replace(held, data=data))
 
     def read(self, variant_id: str) -> bytes:
-        """Return the variant's verified bytes: these, never the file again, are what gets loaded.
-
-        Raises `UnknownError` when it is not held, `UntrustedError` when the bytes are not the
-        manifest's.
-        """
-        held = self._of(variant_id)
-        data = self._memory.get(variant_id)
-        if data is None:
-            data = _file(held.path)
-        if len(data) != held.variant.size_bytes:
-            raise UntrustedError(
-                f"{variant_id} has {len(data)} bytes, its manifest says {held.variant.size_bytes}"
-            )
-        if digest_key(sha256(data).hexdigest()) != held.variant.digest:
-            raise UntrustedError(f"{variant_id} is not what its manifest's digest says")
-        if held.bundle is not None and held.variant.format == "pt2":
-            pt2.screen(data)
-        return data
+        """As `Held.read`; raises `UnknownError` as well, when it is not held."""
+        return self._of(variant_id).read()
 
     def golden(self, variant_id: str) -> tuple[Tensors, Tensors]:
-        """Golden inputs and outputs under the task's names; both empty when it came without."""
-        held = self._of(variant_id)
-        if held.bundle is not None:
-            return goldens(held.bundle.golden, held.bundle.golden_outputs, variant_id)
-        if not held.golden:
-            return {}, {}
-        return goldens(
-            _file(held.folder / held.golden), _file(held.folder / held.golden_outputs), variant_id
-        )
+        """As `Held.goldens`."""
+        return self._of(variant_id).goldens()
 
     def take(self, bundle: Bundle, depot: Depot) -> None:
         """Hold a signed bundle's variants, as far as their bytes are here."""

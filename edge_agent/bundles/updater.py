@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from edge_agent.audit import Audit, Logged
 from edge_agent.bundles.believed import Target
@@ -53,6 +54,15 @@ class Setting:
     audit: Audit = field(default_factory=Logged)
     limits: Limits = field(default_factory=Limits)
     disk: Disk = field(default_factory=Disk)
+
+
+class Outcome(NamedTuple):
+    """What became of an update."""
+
+    changed: bool
+    """Something was switched."""
+    whole: bool
+    """All that is wanted is here; else it may come, and is worth another look soon."""
 
 
 class Updater:
@@ -101,23 +111,27 @@ class Updater:
                     break
         return store
 
-    async def update(self) -> bool:
-        """Refresh, and install what is wanted; whether anything was switched.
+    async def update(self) -> Outcome:
+        """Refresh, and install what is wanted.
 
         Raises `UnreachableError` when no source could be asked.
         """
         refreshed = await self._refresh()
         if refreshed is None:
-            return False
+            return Outcome(changed=False, whole=True)
         catalog = refreshed.trusted.catalog()
         changed = await asyncio.to_thread(self._withdrawn, catalog)
+        whole = True
         for target in chosen(catalog.values(), refreshed.stale):
             try:
                 changed |= await self._install(refreshed.trusted, target)
-            except MeshError as error:
+            except UntrustedError as error:
                 self._refused(target.path, error)
+            except MeshError as error:
+                log.info("%s is not here yet: %s", target.path, error)
+                whole = False
         await asyncio.to_thread(self._tidy, catalog)
-        return changed
+        return Outcome(changed, whole)
 
     async def _refresh(self) -> Refreshed | None:
         """What the sources say now; None when none of it may be believed now."""

@@ -22,7 +22,11 @@ Handler = Callable[[Delivery], None]
 
 
 class Bus(Protocol):
-    """Carries frames. Delivery is at most once; order holds per publisher and subject."""
+    """Carries frames. Delivery is at most once; order holds per publisher and subject.
+
+    Except for frames above `MAX_FRAME_BYTES`: where they travel in pieces others overtake them,
+    and of several subscribers only one may take them.
+    """
 
     @property
     def connected(self) -> bool:
@@ -37,7 +41,8 @@ class Bus(Protocol):
         """Hand a frame over; never waits.
 
         With `reply`, and nobody subscribed to `subject`, a `Delivery` with ``frame=None`` arrives
-        on `reply` at once. Raises `TooLargeError`, or `UnreachableError` when not connected.
+        on `reply` at once. Raises `TooLargeError` above `MAX_WHOLE_BYTES`, `BusyError` while too
+        many large frames are under way, `UnreachableError` when not connected.
         """
         ...
 

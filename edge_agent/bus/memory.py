@@ -11,7 +11,8 @@ from itertools import count
 from edge_agent.bus.base import Delivery, Handler
 from edge_agent.bus.requests import Requests
 from protocol.codec import Frame
-from protocol.errors import UnreachableError
+from protocol.errors import TooLargeError, UnreachableError
+from protocol.parcels import MAX_WHOLE_BYTES
 
 _log = logging.getLogger(__name__)
 
@@ -129,6 +130,8 @@ class MemoryBus:
         return self._network.new_inbox()
 
     def publish(self, subject: str, frame: Frame, reply: str = "") -> None:
+        if sum(map(len, frame.buffers)) > MAX_WHOLE_BYTES:
+            raise TooLargeError("too large a frame", f"at most {MAX_WHOLE_BYTES} bytes; send less")
         self._network.send(subject, frame, reply)
 
     @asynccontextmanager

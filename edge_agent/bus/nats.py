@@ -3,6 +3,7 @@
 Never subscribe ``>``: it would take the place of "nobody listens".
 """
 
+import asyncio
 import logging
 from asyncio import Future
 from collections.abc import AsyncIterator
@@ -15,12 +16,14 @@ from edge_agent.bus.direct import Direct
 from edge_agent.bus.kv import Buckets
 from edge_agent.bus.natskv import NatsBuckets
 from edge_agent.bus.natsstreams import NatsStreams
+from edge_agent.bus.parcels import TALK, Parcels
 from edge_agent.bus.persistent import RECONNECT_WAIT_S, Persistent, signed_in
 from edge_agent.bus.requests import Requests
 from edge_agent.bus.streams import Streams
 from edge_agent.identity.passport import Passport
-from protocol.codec import Frame, decode, encode
+from protocol.codec import MAX_FRAME_BYTES, Frame, decode, encode
 from protocol.errors import DecodeError, TooLargeError, UnreachableError
+from protocol.parcels import MAX_WHOLE_BYTES, aged
 
 with absent("aiohttp"):  # nats-py would take it for WebSockets, which nothing here uses
     from nats import errors
@@ -45,10 +48,12 @@ class NatsBus:
         self._client = client
         self._requests = Requests(client.new_inbox())
         self._direct = Direct(client)
+        loop = asyncio.get_running_loop()
+        self._parcels = Parcels(self._publish, self._requests.inbox, loop)
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "not connected"
-        return f"<NatsBus {state} | {self.malformed} malformed>"
+        return f"<NatsBus {state} | {self.malformed} malformed | {self._parcels!r}>"
 
     @property
     def connected(self) -> bool:
@@ -58,15 +63,22 @@ class NatsBus:
         return self._client.new_inbox()
 
     def publish(self, subject: str, frame: Frame, reply: str = "") -> None:
+        self._parcels.sending(frame)
+        try:
+            self._publish(subject, frame, reply)
+        except TooLargeError:
+            self._parcels.offer(subject, frame, reply, self._most)
+
+    def _publish(self, subject: str, frame: Frame, reply: str) -> None:
+        """As one message; raise `TooLargeError` when it does not fit."""
         if not self.connected:
             raise UnreachableError("the NATS server is not connected", "it is tried again for ever")
-        data = encode(frame)
-        if len(data) > self._client.max_payload:
-            raise TooLargeError(
-                f"a frame of {len(data)} bytes, the NATS server takes {self._client.max_payload}",
-                "set max_payload to 8MB in its configuration",
-            )
-        self._direct.publish(subject, data, reply)
+        self._direct.publish(subject, encode(frame, self._most), reply)
+
+    @property
+    def _most(self) -> int:
+        """Bytes of one message."""
+        return min(MAX_FRAME_BYTES, self._client.max_payload)
 
     def publish_bytes(self, subject: str, data: bytes) -> None:
         """Hand over what is no frame: a server's own subjects take other things."""
@@ -78,7 +90,7 @@ class NatsBus:
     async def subscribe(
         self, subject: str, handler: Handler, queue: str = ""
     ) -> AsyncIterator[None]:
-        arrivals = _Arrivals(self, handler)
+        arrivals = _Arrivals(self, self._parcels, handler)
         subscription = await self._client.subscribe(subject, queue, future=arrivals)
         await self._in_force()
         try:
@@ -88,6 +100,7 @@ class NatsBus:
                 await subscription.drain()  # type: ignore[no-untyped-call]  # nats-py does not say
             except _FOREIGN as error:
                 _log.debug("unsubscribed while not connected: %s", error)
+            self._parcels.forget(arrivals.whole)
 
     async def request(self, subject: str, frame: Frame, timeout_s: float) -> Frame:
         return await self._requests.ask(self, subject, frame, timeout_s)
@@ -113,8 +126,12 @@ class NatsBus:
         """Hear replies to requests until the block ends; then see that all has been sent."""
         try:
             async with self.subscribe(self._requests.pattern, self._requests.deliver):
-                yield
+                try:
+                    yield
+                finally:
+                    await self._parcels.fetched()
         finally:
+            self._parcels.close()
             await self._flush()
 
     async def _in_force(self) -> None:
@@ -140,24 +157,43 @@ class _Arrivals(Future[Msg]):
     costs more than the rest of its work; order and at-most-once are the same.
     """
 
-    def __init__(self, bus: NatsBus, handler: Handler) -> None:
+    def __init__(self, bus: NatsBus, parcels: Parcels, handler: Handler) -> None:
         super().__init__()
         self._bus = bus
+        self._parcels = parcels
         self._handler = handler
 
     def set_result(self, msg: Msg) -> None:
         frame = None
         if msg.headers is None or msg.headers.get("Status") != _NO_RESPONDERS:
-            try:
-                frame = decode(msg.data)
-            except DecodeError as error:
-                self._bus.malformed += 1
-                _log.warning("dropped a frame on %s: %s", msg.subject, error)
+            frame = self._decoded(msg.subject, msg.data, MAX_FRAME_BYTES)
+            if frame is None:
                 return
+        delivery = Delivery(msg.subject, frame, msg.reply)
+        usual = frame is not None and not isinstance(frame.message, TALK)
+        if usual or not self._parcels.take(delivery, self.whole):
+            self._hand_over(delivery)
+
+    def whole(self, offer: Delivery, data: bytearray, took_ms: float) -> None:
+        """Take a frame that came in pieces."""
+        frame = self._decoded(offer.subject, data, MAX_WHOLE_BYTES)
+        if frame is not None:
+            frame = frame._replace(message=aged(frame.message, took_ms))
+            self._hand_over(offer._replace(frame=frame))
+
+    def _decoded(self, subject: str, data: bytes | bytearray, limit: int) -> Frame | None:
         try:
-            self._handler(Delivery(msg.subject, frame, msg.reply))
+            return decode(data, limit)
+        except DecodeError as error:
+            self._bus.malformed += 1
+            _log.warning("dropped a frame on %s: %s", subject, error)
+            return None
+
+    def _hand_over(self, delivery: Delivery) -> None:
+        try:
+            self._handler(delivery)
         except Exception:  # noqa: BLE001  # a handler's fault must not end the connection's reader
-            _log.exception("the handler of %s failed", msg.subject)
+            _log.exception("the handler of %s failed", delivery.subject)
 
 
 @asynccontextmanager

@@ -12,13 +12,13 @@ class Requests:
     """The questions that wait for a reply on one inbox. Its owner subscribes `pattern`."""
 
     def __init__(self, inbox: str) -> None:
-        self._inbox = inbox
+        self.inbox = inbox
         self._numbers = count(1)
         self._waiting: dict[str, asyncio.Future[Frame | None]] = {}
 
     @property
     def pattern(self) -> str:
-        return f"{self._inbox}.*"
+        return f"{self.inbox}.*"
 
     def deliver(self, delivery: Delivery) -> None:
         """Hand a reply to whoever waits for it; one that comes too late is dropped."""
@@ -28,7 +28,7 @@ class Requests:
 
     async def ask(self, bus: Bus, subject: str, frame: Frame, timeout_s: float) -> Frame:
         """Publish and wait; raise `UnreachableError` when nobody answers in time."""
-        reply = f"{self._inbox}.{next(self._numbers)}"
+        reply = f"{self.inbox}.{next(self._numbers)}"
         waiting = asyncio.get_running_loop().create_future()
         self._waiting[reply] = waiting
         try:

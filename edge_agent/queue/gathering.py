@@ -9,7 +9,7 @@ from collections.abc import Callable
 from edge_agent.bus.base import Bus
 from edge_agent.near import Caller, Item, Where
 from protocol.codec import GATHER_BYTES, Bytes, Frame
-from protocol.errors import TooLargeError, UnreachableError
+from protocol.errors import BusyError, TooLargeError, UnreachableError
 from protocol.messages import Answer, Refusal, Replies
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ class Gathering:
             self._bus.publish(reply, Frame(message, tuple([b for _, own in part for b in own])))
         except UnreachableError as error:
             log.debug("%d replies lost: %s", len(part), error)
-        except TooLargeError as error:
-            log.warning("an answer is too large: %s", error)
+        except (TooLargeError, BusyError) as error:
+            log.warning("an answer is not sent: %s", error)
             for item, buffers in part:
                 if buffers:
-                    self._send(reply, [(_instead(item), ())])
+                    self._send(reply, [(_instead(item, error.error), ())])
 
 
 def _tell(caller: Caller, items: list[Item]) -> None:
@@ -74,8 +74,8 @@ def _tell(caller: Caller, items: list[Item]) -> None:
         log.exception("a caller failed")
 
 
-def _instead(item: Answer | Refusal) -> Refusal:
-    return Refusal(id=item.id, reason="run_failed", detail="the answer is too large for a frame")
+def _instead(item: Answer | Refusal, why: str) -> Refusal:
+    return Refusal(id=item.id, reason="run_failed", detail=f"the answer cannot be sent: {why}")
 
 
 def _ignored() -> None:

@@ -50,7 +50,7 @@ class Reception:
     ) -> Admitted | Refusal:
         """Admit it or say why not."""
         holding = self._holdings.get(ask.variant)
-        if holding is None or self.draining:
+        if holding is None or holding.leaving or self.draining:
             return self._elsewhere(ask, load)
         fitted = holding.signature.fit(ask.inputs, buffers)
         if isinstance(fitted, str):
@@ -81,6 +81,8 @@ class Reception:
         """Nothing is wrong with it, but not here."""
         if self.draining:
             return refusal(ask, "draining", "the node is draining", load.queue_ms)
+        if ask.variant in self._holdings:
+            return refusal(ask, "queue_full", "it is being replaced", load.queue_ms)
         why = self._unable.get(ask.variant)
         if why is not None:
             return refusal(ask, "unlisted_runtime", why, load.queue_ms)

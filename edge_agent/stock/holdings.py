@@ -43,6 +43,8 @@ class Holding:
     """Why it was given up."""
     retry_at: float = 0.0
     """With a fault: not to be tried again before."""
+    leaving: bool = False
+    """A newer version waits to take its place, or it is held no more: it takes no new asks."""
 
     @property
     def id(self) -> str:
@@ -56,6 +58,17 @@ class Holding:
     def free(self) -> bool:
         """Whether a run may start."""
         return self.state == "warm" and not self.busy
+
+    @property
+    def idle(self) -> bool:
+        """Whether it may be replaced: nothing loads it, runs on it or waits for it."""
+        return self.state == "cold" or (self.free and not self.in_use)
+
+    def become(self, other: "Holding") -> None:
+        """Be another variant of this id; only while cold."""
+        self.held, self.pin, self.signature = other.held, other.pin, other.signature
+        self.forecast, self.memory_bytes = other.forecast, other.memory_bytes
+        self.fault, self.retry_at, self.leaving = "", 0.0, False
 
     def cold_ms(self, now: float) -> float:
         """What is left of making it warm."""
@@ -80,6 +93,14 @@ class Holdings:
     @property
     def all(self) -> Mapping[str, Holding]:
         return self._all
+
+    def put(self, holding: Holding) -> None:
+        """Hold one more."""
+        self._all[holding.id] = holding
+
+    def drop(self, holding: Holding) -> None:
+        """Hold it no more; only while cold."""
+        self._all.pop(holding.id, None)
 
     def resident(self) -> tuple[Holding, ...]:
         """Those in memory, or on their way there."""

@@ -10,11 +10,10 @@ from functools import partial
 
 from edge_agent import profiler
 from edge_agent.bundles import smoke
-from edge_agent.bundles.store import Store
 from edge_agent.profiler import Profiles
 from edge_agent.queue.threads import Threads
 from edge_agent.runtimes import registry
-from edge_agent.runtimes.base import Runtime, Tensors
+from edge_agent.runtimes.base import Runtime
 from edge_agent.stock.holdings import Holding
 from protocol.bundles import Format, Task, Variant
 from protocol.errors import ExecutionError, MeshError, UntrustedError
@@ -47,9 +46,8 @@ class Loader:
     """The loader's thread. Each job ends with a call of `done` on that thread."""
 
     def __init__(
-        self, store: Store, profiles: Profiles, load: LoadVariant, *, threads: int, hardware: str
+        self, profiles: Profiles, load: LoadVariant, *, threads: int, hardware: str
     ) -> None:
-        self._store = store
         self._profiles = profiles
         self._load = load
         self._threads = threads
@@ -97,7 +95,7 @@ class Loader:
         _close(evicted)
         variant, task = holding.held.variant, holding.held.task
         try:
-            data = self._store.read(variant.id)
+            data = holding.held.read()
             runtime, load_ms, memory_bytes = profiler.loaded(
                 lambda *given: self._load(given[0], given[1], given[2], task),
                 variant,
@@ -105,7 +103,7 @@ class Loader:
                 self._threads,
             )
             try:
-                inputs, outputs = self._store.golden(variant.id)
+                inputs, outputs = holding.held.goldens()
                 smoke.check(runtime, inputs, outputs, variant.tolerance)
             except BaseException:
                 runtime.close()
@@ -128,7 +126,7 @@ class Loader:
                 load_ms=warm.load_ms,
                 memory_bytes=warm.memory_bytes,
                 budget_s=budget_s,
-                sample=self._sample(variant),
+                sample=holding.held.goldens()[0] or None,
             )
         except MeshError as error:
             log.warning("%s is not measured: %s", variant.id, error)
@@ -141,9 +139,6 @@ class Loader:
         except OSError as error:  # a full disk: it is measured again after a restart
             log.warning("the profile of %s is not kept: %s", variant.id, error.strerror)
         return profile
-
-    def _sample(self, variant: Variant) -> Tensors | None:
-        return self._store.golden(variant.id)[0] or None
 
 
 def _prepare(form: Format) -> None:

@@ -132,7 +132,10 @@ def application(routes: Sequence[Route]) -> web.Application:
 
 @web.middleware
 async def _refuse(request: web.Request, handler: Any) -> web.StreamResponse:  # noqa: ANN401  # aiohttp's
-    """Answer what aiohttp itself refuses in our shape."""
+    """Answer what aiohttp itself refuses in our shape, and what it would take the first of."""
+    twice = next((name for name in _ONCE if len(request.headers.getall(name, ())) > 1), None)
+    if twice is not None:
+        return as_web(oip.failure(BadRequestError(f"{twice} was sent twice", "send it once")))
     try:
         response: web.StreamResponse = await handler(request)
     except web.HTTPMethodNotAllowed as error:
@@ -150,6 +153,10 @@ async def _refuse(request: web.Request, handler: Any) -> web.StreamResponse:  # 
         failure = oip.failure(BadRequestError(error.reason, "see GET /openapi.json"))
         return as_web(failure._replace(status=error.status))
     return response
+
+
+_ONCE = ("Authorization", "Idempotency-Key", "Inference-Header-Content-Length", "Content-Type")
+"""Headers that say one thing: of two, whoever stands before this gate may believe the other."""
 
 
 class Slow(web.RequestHandler):

@@ -22,7 +22,7 @@ from middle_tier.routing.refusals import as_error, as_error_of_site, nothing_mee
 from middle_tier.routing.wording import ask, handed_back, handed_on, too_late
 from middle_tier.scheduler.patience import patience_ms
 from middle_tier.scheduler.types import Candidate, Demand
-from protocol.errors import BadRequestError, MeshError, TooLargeError, UnknownError
+from protocol.errors import BadRequestError, BusyError, MeshError, TooLargeError, UnknownError
 from protocol.messages import Answer, Query, Refusal, Reply
 
 LATE_S = 1.0
@@ -101,7 +101,7 @@ class Pursuit:
         self._forget(sent)
         self._means.surprised()
         candidate = sent.candidate
-        if isinstance(error, TooLargeError):
+        if isinstance(error, TooLargeError | BusyError):
             self._cause = error
         elif candidate is not None:
             now = self._means.clock.now()

@@ -1,8 +1,6 @@
 """What a bus promises, checked on every bus: in memory, and over a real nats-server."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -10,51 +8,13 @@ from edge_agent.bus.base import Bus, Delivery
 from edge_agent.bus.memory import MemoryBus, MemoryNetwork
 from edge_agent.bus.nats import connecting
 from protocol.codec import Frame
-from protocol.errors import TooLargeError, UnreachableError
+from protocol.errors import UnreachableError
 from protocol.messages import Ask, Asks, Ping, Pong, Refusal, Replies
 from protocol.types import Tensor
+from tests.conformance.parties import Inbox, buses
 
 PING, PONG = Frame(Ping()), Frame(Pong())
 HERE, THERE = "tm.v1.route.here", "tm.v1.route.there"
-
-
-@asynccontextmanager
-async def buses(url: str, number: int) -> AsyncIterator[list[Bus]]:
-    """Some parties on one bus: over NATS at `url`, in memory where there is none."""
-    if not url:
-        network = MemoryNetwork()
-        yield [MemoryBus(network) for _ in range(number)]
-        return
-    async with AsyncExitStack() as stack:
-        each = [
-            await stack.enter_async_context(connecting(url, name=f"test-{i}"))
-            for i in range(number)
-        ]
-        yield list(each)
-
-
-@pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.nats)])
-def url(request):
-    return request.getfixturevalue("nats_url") if request.param == "nats" else ""
-
-
-class Inbox:
-    """Collects deliveries; `of` waits for the first few."""
-
-    def __init__(self) -> None:
-        self.got: list[Delivery] = []
-        self._more = asyncio.Event()
-
-    def __call__(self, delivery: Delivery) -> None:
-        self.got.append(delivery)
-        self._more.set()
-
-    async def of(self, number: int) -> list[Delivery]:
-        async with asyncio.timeout(5):
-            while len(self.got) < number:
-                self._more.clear()
-                await self._more.wait()
-        return self.got
 
 
 def numbered(number: int) -> Frame:
@@ -257,17 +217,6 @@ async def test_nats_drops_what_is_not_a_frame_and_goes_on(nats_url):
             await inbox.of(1)
         assert [delivery.frame for delivery in inbox.got] == [PING]
         assert bus.malformed == 1
-
-
-@pytest.mark.nats
-async def test_nats_says_what_is_too_large_before_sending_it(nats_url):
-    tensor = Tensor(name="x", datatype="UINT8", shape=(1 << 20,))
-    ask = Ask(id="1", variant="v", inputs=(tensor,), budget_ms=1, deadline_ms=1)
-    async with connecting(nats_url, name="test") as bus:
-        bus._client._max_payload = 1 << 20  # noqa: SLF001  # as a server says that was left as it comes
-        with pytest.raises(TooLargeError) as caught:
-            bus.publish(HERE, Frame(Asks(items=(ask,)), (bytes(1 << 20),)))
-    assert "max_payload" in caught.value.hint
 
 
 async def test_a_handler_that_fails_does_not_keep_others_from_theirs(url, caplog):

@@ -43,6 +43,22 @@ def make_onnx() -> None:
     save(model, HERE / "blend.onnx")
 
 
+def make_twice() -> None:
+    """Any number of values in, as many out: for tensors that are large."""
+    real = TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        "twice",
+        [helper.make_tensor_value_info("x", real, ["n", "width"])],
+        [helper.make_tensor_value_info("y", real, ["n", "width"])],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tests"
+    )
+    checker.check_model(model)
+    save(model, HERE / "twice.onnx")
+
+
 def make_tflite() -> None:
     blend = Blend().eval()
     litert_torch.convert(blend, (rows(1), rows(1))).export(str(HERE / "plain.tflite"))
@@ -76,4 +92,5 @@ def make_tflite() -> None:
 
 if __name__ == "__main__":
     make_onnx()
+    make_twice()
     make_tflite()

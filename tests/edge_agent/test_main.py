@@ -5,18 +5,18 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
-from hashlib import sha256
 
 import pytest
 
 from edge_agent.bus.nats import connecting
 from protocol.adverts import Capacity
-from protocol.bundles import Manifest, digest_key
-from protocol.codec import Frame, encode
-from protocol.messages import Answer, Asks, Replies
+from protocol.codec import Frame
+from protocol.messages import Answer, Asks
 from protocol.subjects import AdvertSubject, AskSubject
-from tests.build import a_profile, a_task, a_variant, an_answer, an_ask
+from tests.build import an_ask
+from tests.signed import a_folder, a_repository
 
 FORBIDDEN = ("torch", "aiohttp", "middle_tier", "cloud_core", "onnxruntime", "ai_edge_litert")
 IMPORTS = """
@@ -39,13 +39,16 @@ def test_starting_an_agent_imports_nothing_heavy_and_nothing_above_it():
         ([], "--config"),
         (["--config", "none.toml"], "none.toml: cannot be read"),
         (["--config", "empty.json"], "node: is missing"),
-        (["--config", "lost.json"], "no folder"),
+        (["--config", "lost.json"], "set trust"),
+        (["--config", "rootless.json"], "1.root.json: cannot be read"),
         (["--conifg", "none.toml"], "--config"),
     ],
 )
 def test_misuse_is_one_clear_line_and_exit_2(tmp_path, arguments, says):
     (tmp_path / "empty.json").write_text("{}")
     (tmp_path / "lost.json").write_text(json.dumps({"node": "a", "site": "b", "bundles": ["no"]}))
+    rootless = {"node": "a", "site": "b", "trust": "1.root.json"}
+    (tmp_path / "rootless.json").write_text(json.dumps(rootless))
     done = subprocess.run(
         [sys.executable, "-m", "edge_agent", *arguments],
         capture_output=True, text=True, check=False, cwd=tmp_path,
@@ -55,22 +58,14 @@ def test_misuse_is_one_clear_line_and_exit_2(tmp_path, arguments, says):
     assert "Traceback" not in done.stderr
 
 
-def a_bundle(folder):
-    """A replayed variant of the digits task on disk."""
-    folder.mkdir(parents=True)
-    data = json.dumps({"runs": {"1": [1, 1, 1, 1, 1]}, "outputs": {"scores": [10]}}).encode()
-    digest = digest_key(sha256(data).hexdigest())
-    profile = a_profile(measured=True)
-    variant = a_variant(data=data, digest=digest, profile=profile)
-    manifest = Manifest(
-        bundle="digits", version=1, task=a_task(), variants=(variant,),
-        golden="golden.frame", golden_outputs="golden-outputs.frame",
-    )  # fmt: skip
-    asks, replies = Asks(items=(an_ask(),)), Replies(items=(an_answer(variant=variant.id),))
-    (folder / variant.file).write_bytes(data)
-    (folder / "manifest.json").write_text(manifest.model_dump_json())
-    (folder / "golden.frame").write_bytes(encode(Frame(asks, (bytes(256),))))
-    (folder / "golden-outputs.frame").write_bytes(encode(Frame(replies, (bytes(40),))))
+def a_signed_bundle(folder):
+    """A replayed variant of the digits task in a repository; what an agent is given to trust it."""
+    repository = a_repository(folder, time.time)
+    repository.publish(a_folder(folder / "built"), publisher="acme")
+    return {
+        "bundles": [str(repository.store.folder)],
+        "trust": str(repository.store.folder / "metadata" / "1.root.json"),
+    }
 
 
 class Heard:
@@ -98,7 +93,7 @@ class Heard:
 async def a_process(folder, **changes):
     config = {
         "node": "cam", "site": "yard", "state_dir": str(folder / "state"),
-        "bundles": [str(folder / "bundles")], "period_s": 0.2, **changes,
+        "period_s": 0.2, **changes,
     }  # fmt: skip
     (folder / "agent.json").write_text(json.dumps(config))
     process = await asyncio.create_subprocess_exec(
@@ -115,16 +110,16 @@ async def a_process(folder, **changes):
 
 @pytest.mark.nats
 async def test_a_process_serves_and_drains_when_told_to_stop(tmp_path, nats_url):
-    a_bundle(tmp_path / "bundles" / "digits")
+    stock = a_signed_bundle(tmp_path)
     ask = an_ask(budget_ms=9000, deadline_ms=9000)
     heard = Heard()
     async with (
         connecting(nats_url, name="test") as bus,
         bus.subscribe(AdvertSubject.pattern(site="yard", node="cam"), heard),
         bus.subscribe(f"{(inbox := bus.inbox())}.*", heard),
-        a_process(tmp_path, nats_url=nats_url) as process,
+        a_process(tmp_path, nats_url=nats_url, **stock) as process,
     ):
-        await heard.until(lambda: heard.adverts)
+        await heard.until(lambda: heard.adverts and heard.adverts[-1].revision > 0)
         asks = Frame(Asks(items=(ask,)), (bytes(256),))
         bus.publish(str(AskSubject("yard", "cam")), asks, f"{inbox}.1")
         await heard.until(lambda: heard.replies)
@@ -136,7 +131,6 @@ async def test_a_process_serves_and_drains_when_told_to_stop(tmp_path, nats_url)
 
 
 async def test_a_process_without_a_server_can_be_stopped(tmp_path, free_port):
-    (tmp_path / "bundles").mkdir()
     async with a_process(tmp_path, nats_url=f"nats://127.0.0.1:{free_port}") as process:
         line = await process.stderr.readline()
         assert b"NATS" in line

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from protocol.bundles import Binding, Manifest, Task, Variant
 from protocol.codec import Frame, tensors
-from protocol.messages import Message
+from protocol.messages import Message, Piece
 from protocol.types import Latency, Tensor, Wire
 
 MESSAGES: tuple[type[Wire], ...] = get_args(get_args(Message)[0])
@@ -140,6 +140,8 @@ SPECIAL[Variant] = st.builds(
     **fields(Variant)
     | {"batches": st.sets(st.integers(1, 64), max_size=3).map(lambda sizes: tuple(sorted(sizes)))},
 )
+
+SPECIAL[Piece] = st.builds(Piece, **fields(Piece) | {"size": st.integers(0, 64)})
 
 messages = st.sampled_from(MESSAGES).flatmap(wire)
 

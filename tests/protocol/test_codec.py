@@ -17,7 +17,7 @@ from protocol.codec import (
     tensors,
 )
 from protocol.errors import DecodeError, TooLargeError
-from protocol.messages import Asks, Cancel, Done, Ping, Query, Replies
+from protocol.messages import Asks, Cancel, Done, Piece, Ping, Query, Replies
 from protocol.types import MAX_FAULT
 from tests.protocol.strategies import MESSAGES, frames, wire
 
@@ -220,7 +220,7 @@ def test_views_and_byte_arrays_are_read_like_bytes():
 
 def test_only_asks_replies_queries_and_parts_carry_bytes():
     carrying = {model for model in MESSAGES if hasattr(model, "tensors")}
-    assert carrying == {Asks, Replies, Query, Part}
+    assert carrying == {Asks, Replies, Query, Piece, Part}
     refused(b'{"kind":"ping"}\nx')
 
 

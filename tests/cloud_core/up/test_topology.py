@@ -20,7 +20,7 @@ PORTS = Ports(
 def a_topology(edges: int = 2) -> Topology:
     return planned(
         Setting(
-            layout=Layout(Path("/mesh")), ports=PORTS, edges=edges, bundles=("/demo",),
+            layout=Layout(Path("/mesh")), ports=PORTS, edges=edges,
             trust=Trust("operator-jwt", "AMESH", "ASYS", {"AMESH": "jwt"}),
             python="/bin/python", nats_server="/bin/nats-server",
         )
