@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge_agent.clock import Clock
 from middle_tier.budgets import DAY_S, Account, Accounts
+from middle_tier.fairness import Fairness, Felt
 from middle_tier.register import Register
 from protocol.errors import BadRequestError, UnauthenticatedError
 from protocol.tokens import AUDIENCE, ISSUER, LEEWAY_S, MAX_TOKEN_BYTES, Budget, Claims, check
@@ -37,30 +38,47 @@ class Foreign(Protocol):
 class Caller:
     """Who asks, what they may, and what they have used. One for each token that is known."""
 
-    __slots__ = ("_clock", "accounts", "claims", "share")
+    __slots__ = ("_clock", "_fairness", "_party", "_share", "accounts", "claims")
 
     def __init__(
-        self, claims: Claims, accounts: tuple[Account, ...], clock: Clock, share: float = 1.0
-    ) -> None:
+        self, claims: Claims, accounts: tuple[Account, ...], clock: Clock,
+        fairness: Fairness, share: float = 1.0,
+    ) -> None:  # fmt: skip
         self.claims = claims
         self.accounts = accounts
-        self.share = share
         self._clock = clock
+        self._fairness = fairness
+        self._share = share
+        self._party = fairness.party(claims.sub, share, clock.now())
 
     def check(self) -> None:
-        """Raise `OverBudgetError` when no query of theirs may begin now."""
+        """Raise `OverBudgetError` when no query of theirs may begin now.
+
+        And `NoCandidateError` under overload, for who has their share of the mesh.
+        """
         now, wall = self._clock.now(), self._clock.wall()
         for account in self.accounts:
             refusal = account.refusal(now, wall)
             if refusal is not None:
                 raise refusal
+        fairness = self._fairness
+        if self._party.gone:
+            self._party = fairness.party(self.claims.sub, self._share, now)
+        unfair = fairness.refusal(self._party, now)
+        if unfair is not None:
+            raise unfair
+
+    def elapsed_ms(self, since: float) -> float:
+        return (self._clock.now() - since) * 1000.0
 
     def begin(self) -> None:
         """A query that was checked begins; `end` follows, once."""
+        self._fairness.begin(self._party)
         for account in self.accounts:
             account.begin()
 
-    def end(self, cost_usd: float = 0.0) -> None:
+    def end(self, cost_usd: float = 0.0, felt: Felt | None = None) -> None:
+        self._fairness.end(self._party, felt, self._clock.now())
         wall = self._clock.wall()
         for account in self.accounts:
             account.end(cost_usd, wall)
@@ -87,6 +105,7 @@ class Gate:
         self.register = register
         self.foreign = foreign
         self.accounts = Accounts()
+        self.fairness = Fairness()
         self.name = ""
         """Among all gates of the mesh."""
         self.spent_before: dict[str, float] = {}
@@ -161,7 +180,7 @@ class Gate:
             own = f"{claims.sub}/{claims.jti}"
             accounts.append(self.accounts.of(own, claims.budget, now, wall))
         share = tenant.share if tenant is not None else 1.0
-        return Caller(claims, tuple(accounts), self._clock, share)
+        return Caller(claims, tuple(accounts), self._clock, self.fairness, share)
 
     def _spent_elsewhere(self, tenant: str) -> None:
         """Take over what other gates have told of this tenant, and we before we started."""

@@ -103,7 +103,7 @@ class Inference:
     async def _run(self, job: Job) -> Response:
         try:
             job.caller.check()  # others have begun since it was looked at
-        except OverBudgetError as error:
+        except (OverBudgetError, NoCandidateError) as error:
             self.tally.failed(None, job.query.want.task, outcome_of(error))
             return oip.failure(error)
         return await settled(self._pursued(job))

@@ -5,6 +5,7 @@ What a request means, and what is made of its outcome, is in `inference`.
 
 from collections.abc import Callable
 
+from middle_tier.fairness import Felt
 from middle_tier.gate import Caller
 from middle_tier.http.behind import Pursuing
 from middle_tier.http.checked import Form
@@ -13,6 +14,7 @@ from middle_tier.http.pending import Pending, Told
 from middle_tier.routing.outcome import Outcome
 from middle_tier.scheduler.types import Plan  # noqa: TC001  # TYPE_CHECKING would hide cycles
 from protocol.codec import Bytes
+from protocol.errors import DeadlineError, NoCandidateError, OverBudgetError
 from protocol.messages import Query
 
 
@@ -61,12 +63,28 @@ class Job:
 
     def _ended(self, outcome: Outcome) -> None:
         told, self._told = self._told, None
-        self.caller.end(0.0 if outcome.answer is None else outcome.answer.cost_usd)
+        cost_usd = 0.0 if outcome.answer is None else outcome.answer.cost_usd
+        elapsed_ms = self.caller.elapsed_ms(self.started)
+        self.caller.end(cost_usd, felt(self.query.want.latency_ms, elapsed_ms, outcome))
         response = self._close(self, outcome)
         if told is None:
             self._response = response
         else:
             told(response)
+
+
+def felt(latency_ms: float, elapsed_ms: float, outcome: Outcome) -> Felt | None:
+    """Pure. How a query went, as far as load goes; None: its end says nothing of that."""
+    answer, error = outcome.answer, outcome.error
+    if answer is not None:
+        wait_ms = None if answer.cold else max(0.0, answer.held_ms - answer.run_ms)
+        return Felt(latency_ms, elapsed_ms > latency_ms, wait_ms)
+    if isinstance(error, NoCandidateError):
+        late = error.fastest_ms is not None and error.fastest_ms > latency_ms
+        return Felt(latency_ms, late=True, wait_ms=None) if late else None
+    if isinstance(error, DeadlineError | OverBudgetError):
+        return Felt(latency_ms, late=True, wait_ms=None)
+    return None
 
 
 Close = Callable[[Job, Outcome | None], Response | None]
