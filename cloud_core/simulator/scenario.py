@@ -167,21 +167,26 @@ class Scenario(Part):
         names = [fleet.name for fleet in fleets]
         for at, name in enumerate(names):
             if name in names[:at]:
-                raise ValueError(f"two fleets are named {name!r}: rename one")
+                raise ValueError(f"at fleets.{at}.name: two fleets are named {name!r}: rename one")
         return fleets
 
     @model_validator(mode="after")
     def _joined(self) -> "Scenario":
         names = [fleet.name for fleet in self.fleets]
-        for fault in self.faults:
+        for at, fault in enumerate(self.faults):
             if fault.slow and not any(fnmatchcase(name, fault.slow) for name in names):
-                raise ValueError(f"faults: no fleet is named {fault.slow!r}: {', '.join(names)}")
-        for task in (*(trace.task for trace in self.traces), *(want.task for want in self.wants)):
+                known = ", ".join(names)
+                raise ValueError(f"at faults.{at}.slow: no fleet is named {fault.slow!r}: {known}")
+        named: dict[str, str | None] = {
+            **{f"traces.{at}.task": trace.task for at, trace in enumerate(self.traces)},
+            **{f"wants.{at}.task": want.task for at, want in enumerate(self.wants)},
+        }
+        for place, task in named.items():
             if task is not None and task not in self.tasks:
-                raise ValueError(f"no task {task!r} in tasks: {', '.join(self.tasks)}")
+                raise ValueError(f"at {place}: no task {task!r} in tasks: {', '.join(self.tasks)}")
         for trace in self.traces:
             if not any(want.task in (None, trace.task) for want in self.wants):
-                raise ValueError(f"wants: none is of task {trace.task!r}, which a trace has")
+                raise ValueError(f"at wants: none is of task {trace.task!r}, which a trace has")
         return self
 
     def at(self, path: Path) -> Path:

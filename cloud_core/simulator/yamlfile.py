@@ -80,9 +80,9 @@ def _faults(
 ) -> BadRequestError:
     told, hint = [], ""
     for one in error.errors(include_url=False, include_input=False)[:SHOWN]:
-        place = one["loc"]
+        place, said = _placed(one["loc"], str(one["msg"]))
         words = ".".join(str(part) for part in place) or "the whole file"
-        text, mend = _worded(one["type"], str(one["msg"]), words, model)
+        text, mend = _worded(one["type"], said, words, model)
         told.append(f"{path}:{line_of(place, lines)}: {words}: {text}")
         hint = hint or mend
     more = error.error_count() - len(told)
@@ -97,4 +97,13 @@ def _worded(kind: str, message: str, words: str, model: type[BaseModel]) -> tupl
         return "no such field", known or f"remove {words}, or mend its name"
     if kind == "missing":
         return "is missing", f"add {words}"
-    return message.removeprefix("Value error, "), f"mend {words}"
+    return message, f"mend {words}"
+
+
+def _placed(place: Place, message: str) -> tuple[Place, str]:
+    """Return where a fault lies: a message that begins with "at a.0.b: " says it itself."""
+    message = message.removeprefix("Value error, ")
+    own, found, rest = message.removeprefix("at ").partition(": ")
+    if not found or not message.startswith("at "):
+        return place, message
+    return tuple(int(part) if part.isdigit() else part for part in own.split(".")), rest

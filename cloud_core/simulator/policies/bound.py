@@ -141,10 +141,10 @@ class Program:
         for place in range(len(self._rentable)):
             self._held(place)
 
-    def least_unmet(self) -> float:
-        """Return the fewest queries that have to be left out."""
+    def least_unmet(self, since: int = 0) -> float:
+        """Return the fewest queries that have to be left out, of those from a window on."""
         cost = np.zeros(self._size)
-        cost[self._m : self._y] = 1.0
+        cost[self._m : self._y] = [float(each.window >= since) for each in self._work.groups]
         found = self._solved(cost, None)
         return max(0.0, float(found.mip_dual_bound))
 

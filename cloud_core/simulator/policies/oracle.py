@@ -28,7 +28,8 @@ from cloud_core.simulator.policies.bound import Bound, Group, Program, Stock, Wa
 from cloud_core.simulator.policies.reach import Reach, reached
 from cloud_core.simulator.records import ANSWERED
 from cloud_core.simulator.results import Outcome
-from cloud_core.simulator.scenario import TIERS
+from cloud_core.simulator.scenario import TIERS, Scenario
+from cloud_core.simulator.tables import Kit
 from cloud_core.simulator.world import World
 
 Members = list[npt.NDArray[np.intp]]
@@ -38,6 +39,9 @@ WINDOWS = 24
 """Of the whole run; a window is at least `LEAST_S`. More would bound tighter, and take longer."""
 
 LEAST_S = 2.0
+
+ALLOWED = 0.001
+"""Share of the wants that may go unmet at a feasible load (DESIGN 4.4)."""
 
 STRATA = np.array([50.0, 60.0, 70.0, 80.0, 88.0, 94.0, 98.0])
 """Queries are alike between two of these draws: each is taken to be as lucky as the luckiest."""
@@ -62,6 +66,28 @@ def outcome(world: World, progress: Callable[[float], None]) -> Outcome:
     )  # fmt: skip
     progress(1.0)
     return found
+
+
+def feasible_scale(scenario: Scenario, kits: dict[str, Kit], *, tolerance: float = 0.03) -> float:
+    """Return the largest trace scale at which at most `ALLOWED` of the wants go unmet.
+
+    Without the first tenth of the run: that all is cold there says nothing of load.
+    """
+    low, high = 0.0, 1.0
+    while _unmet(scenario, kits, high) <= ALLOWED:
+        low, high = high, 2.0 * high
+    while high - low > tolerance * high:
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if _unmet(scenario, kits, middle) <= ALLOWED else (low, middle)
+    return low
+
+
+def _unmet(scenario: Scenario, kits: dict[str, Kit], scale: float) -> float:
+    world = World(scenario, kits, scale=scale)
+    work, _ = made(world, reached(world))
+    since = int(np.ceil(work.windows * results.STEADY_FROM))
+    steady = int((world.arrivals.at_s >= since * work.window_s).sum())
+    return Program(work).least_unmet(since) / max(1, steady)
 
 
 def made(world: World, reach: Reach) -> tuple[Work, Members]:
