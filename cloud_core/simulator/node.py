@@ -17,7 +17,7 @@ from edge_agent.stock.holdings import Holding, Holdings
 QUEUE_LIMIT = 1024
 """As an agent's by default."""
 
-No = Literal["deadline", "queue_full", "memory"]
+No = Literal["deadline", "queue_full", "memory", "cancelled"]
 
 
 class Told(NamedTuple):
@@ -39,6 +39,8 @@ class Job(Waiting):
     draw: float = 50.0
     """The percentile of the run times that it takes."""
     told: Callable[[Told | No], None] = print
+    lane: Lane | None = None
+    """Where it waits, or waited."""
 
 
 class Host(Protocol):
@@ -120,10 +122,16 @@ class Node:
             return "memory"
         job.predicted_ms, job.cold = finish, cold > 0.0
         holding.in_use += 1
-        lanes.push(job, holding, (), short=False)
+        job.lane = lanes.push(job, holding, (), short=False)
         if not self.busy:
             self.turn()
         return None
+
+    def cancel(self, job: Job) -> None:
+        """Take out an ask that waits; one that runs is run to its end."""
+        if self.lanes is not None and job.lane is not None and self.lanes.cancel(job.lane, job):
+            job.lane.holding.in_use -= 1
+            job.told("cancelled")
 
     def turn(self) -> None:
         """Start the next batch, if one may start."""

@@ -239,6 +239,7 @@ class Trip:
     """For the node, when it is `strict`."""
     ran: Callable[[], None] | None = None
     """Called when the node is done with it."""
+    job: Job | None = None
 
     def begin(self) -> None:
         """Send it; it is lost when the way is cut."""
@@ -251,7 +252,7 @@ class Trip:
         due = query.objective_at
         if self.strict:
             due = world.now + self.budget_ms / 1e3
-        job = Job(
+        self.job = job = Job(
             world.asks[query.want], (), "", 1, world.now,
             min(due, query.deadline_at), query.deadline_at, 0.0,
             draw=query.draw, told=self._told,
@@ -259,6 +260,15 @@ class Trip:
         no = self.node.take(job, self.variant, strict=self.strict, budget_ms=self.budget_ms)
         if no is not None:
             self._told(no)
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more: have it taken out of the node's queue."""
+        world, ends = self.world, (self.here, self.node.kind.fleet.tier)
+        world.carry(self.query, ends, 0.0, self._cancel)
+
+    def _cancel(self) -> None:
+        if self.job is not None:
+            self.node.cancel(self.job)
 
     def _told(self, told: Told | No) -> None:
         if self.ran is not None:

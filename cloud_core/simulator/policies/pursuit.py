@@ -72,6 +72,8 @@ class Chase:
     failed: bool = False
     ended: bool = False
     out: int = 0
+    trips: list[Trip] = field(default_factory=list)
+    """To nodes of this site, and not back."""
     current: object = None
     choices: Choices = field(init=False)
 
@@ -134,11 +136,13 @@ class Chase:
             lambda trip, told: self._heard(trip, told, candidate, sent_at),
             strict=True, budget_ms=max(0.001, left_ms - away_ms),
         )  # fmt: skip
+        self.trips.append(trip)
         trip.begin()
 
     def _heard(self, trip: Trip, told: Told | No, candidate: Candidate, sent_at: float) -> None:
         now = self.world.now
         self.out -= 1
+        self.trips.remove(trip)
         if isinstance(told, str):
             queue_ms = trip.node.queue_ms(now)
             refusal = Refusal(id="q", reason=told, queue_ms=queue_ms)
@@ -160,6 +164,8 @@ class Chase:
     def _end(self) -> None:
         self.ended = True
         self.current = None
+        for trip in tuple(self.trips):
+            trip.cancel()
 
     def _unless_waiting(self, trip: object) -> None:
         if self.current is trip:
