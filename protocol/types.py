@@ -17,6 +17,17 @@ from pydantic import (
 from protocol.names import NAME_PATTERN, VARIANT_PATTERN
 
 _set = object.__setattr__
+WireT = TypeVar("WireT", bound=BaseModel)
+
+
+def _made(model: type[WireT], fields: dict[str, object]) -> WireT:
+    """What pydantic makes of fields that are right."""
+    made = model.__new__(model)
+    _set(made, "__dict__", fields)
+    _set(made, "__pydantic_fields_set__", _names(model))
+    _set(made, "__pydantic_extra__", None)
+    _set(made, "__pydantic_private__", None)
+    return made
 
 
 @cache
@@ -37,16 +48,11 @@ class Wire(BaseModel):
         For what this process has worked out itself, a message for every query: checking that takes
         five times as long.
         """
-        made = cls.__new__(cls)
-        _set(made, "__dict__", fields)
-        _set(made, "__pydantic_fields_set__", _names(cls))
-        _set(made, "__pydantic_extra__", None)
-        _set(made, "__pydantic_private__", None)
-        return made
+        return _made(cls, fields)
 
     def but(self, **changes: object) -> Self:
         """Return a copy with these fields changed, taken as they are."""
-        return self.of(**{**self.__dict__, **changes})
+        return _made(self.__class__, self.__dict__ | changes)
 
 
 T = TypeVar("T")

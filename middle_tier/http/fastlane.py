@@ -110,6 +110,9 @@ class Lane(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclass of asyncio's: what a stream server gives is known.
         self._transport = cast("asyncio.Transport", transport)
+        # A response goes out when it is written, not at the end of the turn: what is counted and
+        # learnt of it can wait, its client must not.
+        self._transport.set_write_buffer_limits(0)
         self._lanes.open.add(self)
 
     # Without `eof_received` asyncio closes a connection whose client has closed its side: a client
@@ -260,6 +263,7 @@ class Lane(asyncio.Protocol):
         assert transport is not None  # noqa: S101  # callers have looked
         self._lanes.left(self)
         self._transport = None
+        transport.set_write_buffer_limits()
         slow = self._lanes.slow()
         transport.set_protocol(slow)
         slow.connection_made(transport)

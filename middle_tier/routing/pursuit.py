@@ -88,12 +88,17 @@ class Pursuit:
 
     def replied(self, sent: Sent, reply: Reply, buffers: Buffers) -> None:
         self._returned(sent)
-        self._teach(sent, reply)
-        if self._ended:
-            self._means.counts["late"] += isinstance(reply, Answer)
-        elif isinstance(reply, Answer):
-            self._answer(sent, reply, buffers)
-        else:
+        if isinstance(reply, Answer):
+            now = self._means.clock.now()
+            if self._ended:
+                self._means.counts["late"] += 1
+            else:
+                self._answer(sent, reply, buffers)  # who waits comes first
+            self._learn(sent, reply, now)
+            return
+        if sent.candidate is not None:
+            self._means.view.refused(sent.candidate, reply, self._means.clock.now())
+        if not self._ended:
             self._refuse(sent, reply)
 
     def unreached(self, sent: Sent, error: MeshError) -> None:
@@ -251,15 +256,10 @@ class Pursuit:
         if self._current is None:
             self._onward()
 
-    def _teach(self, sent: Sent, reply: Reply) -> None:
-        if sent.candidate is None:
-            return
-        now = self._means.clock.now()
-        if isinstance(reply, Answer):
+    def _learn(self, sent: Sent, answer: Answer, now: float) -> None:
+        if sent.candidate is not None:
             elapsed_ms = (now - sent.at) * 1000.0
-            self._means.view.observed(sent.candidate, reply, elapsed_ms, now)
-        else:
-            self._means.view.refused(sent.candidate, reply, now)
+            self._means.view.observed(sent.candidate, answer, elapsed_ms, now)
 
     def _returned(self, sent: Sent) -> None:
         if sent in self._out:

@@ -44,6 +44,9 @@ class Wired(asyncio.Transport):
     def writelines(self, parts):
         self.written += b"".join(parts)
 
+    def set_write_buffer_limits(self, high=None, low=None):
+        pass
+
     def set_protocol(self, protocol):
         self.protocol = protocol
 
