@@ -67,7 +67,7 @@ def test_it_says_when_it_is_ready_and_ends_on_sigterm(program, tmp_path, nats_ur
     path.write_text(json.dumps(config))
     process = subprocess.Popen(
         [sys.executable, "-m", COMMANDS[program], "--config", str(path)],
-        stderr=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
     try:
         url = next(
@@ -90,7 +90,7 @@ def test_sigterm_ends_the_wait_for_a_server_that_is_not_there(tmp_path, free_por
     path.write_text(json.dumps(config))
     process = subprocess.Popen(
         [sys.executable, "-m", "middle_tier", "--config", str(path)],
-        stderr=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
     try:
         next(line for line in process.stderr if "NATS at" in line)
