@@ -18,8 +18,10 @@ FIELDS = (
     "variant", "architecture", "node", "site", "tier", "predicted_ms", "elapsed_ms", "cost_usd",
     "met",
 )  # fmt: skip
-CANDIDATE = ("variant", "accuracy", "tier", "site", "node", "warm", "finish ms", "cost USD")
-REJECTED = ("variant", "tier", "site", "warm", "nodes", "finish ms", "why not")
+PARTS = ("link", "queue", "cold", "run", "finish ms")
+COSTS = ("run USD", "bytes USD", "cost USD")
+CANDIDATE = ("variant", "accuracy", "hardware", "tier", "site", "node", "warm", *PARTS, *COSTS)
+REJECTED = ("variant", "hardware", "tier", "site", "warm", "nodes", *PARTS, "cost USD", "why not")
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -86,12 +88,25 @@ def show_plan(plan: Mapping[str, Any]) -> None:
 
 
 def _candidate(one: Mapping[str, Any]) -> tuple[object, ...]:
-    place = (one["tier"], one["site"], one["node"], one["warm"])
-    cost = f"{one['cost_usd']:.3g}"
-    return (one["variant"], one["accuracy"], *place, f"{one['finish_ms']:.2f}", cost)
+    place = (one["hardware"], one["tier"], one["site"], one["node"], one["warm"])
+    costs = (_usd(one.get(name)) for name in ("busy_usd", "bytes_usd", "cost_usd"))
+    return (one["variant"], one["accuracy"], *place, *_parts(one), *costs)
 
 
 def _rejected(one: Mapping[str, Any]) -> tuple[object, ...]:
-    finish = "-" if one["finish_ms"] is None else f"{one['finish_ms']:.2f}"
-    place = (one["tier"], one["site"], one["warm"], one["nodes"])
-    return (one["variant"], *place, finish, one["reason"])
+    place = (one["hardware"], one["tier"], one["site"], one["warm"], one["nodes"])
+    return (one["variant"], *place, *_parts(one), _usd(one["cost_usd"]), one["reason"])
+
+
+def _parts(one: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a finish is made of, in ms; the way of the tensors is part of the link."""
+    link_ms, transfer_ms = one.get("link_ms"), one.get("transfer_ms")
+    whole = None if link_ms is None else link_ms + (transfer_ms or 0.0)
+    return tuple(
+        "-" if ms is None else f"{ms:.2f}"
+        for ms in (whole, *(one.get(f"{name}_ms") for name in ("queue", "cold", "run", "finish")))
+    )
+
+
+def _usd(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"

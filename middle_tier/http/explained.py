@@ -7,27 +7,37 @@ from protocol.messages import Want
 
 _INTERNAL = frozenset({"marginal_ms"})
 
+PARTS = ("link_ms", "transfer_ms", "queue_ms", "cold_ms", "run_ms")
+"""Of a finish, in order; they add up to it."""
+COSTS = ("busy_usd", "bytes_usd")
+"""Of a cost; they add up to it: rent and energy of the run, and the way of its tensors."""
+
 
 def explained(want: Want, plan: Plan) -> dict[str, object]:
     """Return the plan as a JSON document."""
     return {
         "task": want.task,
         "want": want.model_dump(exclude_none=True, exclude={"task"}),
-        "ranked": [_plain(candidate) for candidate in plan.ranked],
-        "fallback": [_plain(candidate) for candidate in plan.fallback],
-        "rejected": [_plain(line) for line in plan.rejected],
+        "ranked": [_plain(candidate, plan) for candidate in plan.ranked],
+        "fallback": [_plain(candidate, plan) for candidate in plan.fallback],
+        "rejected": [_plain(line, plan) for line in plan.rejected],
         "counts": plan.counts,
         "fastest_ms": _rounded(plan.fastest_ms),
         "best_accuracy": plan.best_accuracy,
     }
 
 
-def _plain(line: Candidate | Rejected) -> dict[str, Any]:
-    return {
+def _plain(line: Candidate | Rejected, plan: Plan) -> dict[str, Any]:
+    found = {
         name: _rounded(value) if name.endswith("_ms") else value
         for name, value in line._asdict().items()
         if name not in _INTERNAL
     }
+    bytes_usd = plan.bytes_usd.get(line.tier, 0.0)
+    if line.cost_usd is not None:
+        found["busy_usd"] = max(0.0, line.cost_usd - bytes_usd)
+        found["bytes_usd"] = bytes_usd
+    return found
 
 
 def _rounded(ms: float | None) -> float | None:

@@ -97,6 +97,7 @@ def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
         () if ranked else fallbacks(look, demand, scored, policy),
         fastest_ms(scored),
         best_accuracy(groups, look, scored),
+        bytes_usd=describe.bytes_usd,
     )
 
 
@@ -117,7 +118,8 @@ class _Describing:
     def __init__(self, look: Look, groups: Groups, policy: Policy) -> None:
         self._look = replace(look, latest_ms=np.inf)
         self._policy = policy
-        self._price = usd_per_byte(policy, groups.here)
+        price = usd_per_byte(policy, groups.here) * look.nbytes
+        self.bytes_usd = dict(zip(TIERS, price.tolist(), strict=True))
 
     def __call__(self, row: int, reason: str) -> Rejected:
         look = self._look
@@ -127,7 +129,7 @@ class _Describing:
         best = best_of(look, group)
         median = float(run_ms(columns, at, look.batch, 50.0)[0]) * columns.factor.item(row)
         key = group.pool.key
-        bytes_usd = look.nbytes * float(self._price[TIERS.index(key.tier)])
+        parts = (None,) * 6 if best is None else best[1:]
         return Rejected(
             variant=group.info.variant,
             hardware=key.hardware,
@@ -135,8 +137,13 @@ class _Describing:
             tier=key.tier,
             warm=group.warm,
             reason=reason,
-            finish_ms=None if best is None else best.finish_ms,
-            cost_usd=median * usd_per_busy_ms(self._policy, key) + bytes_usd,
+            finish_ms=parts[0],
+            cost_usd=median * usd_per_busy_ms(self._policy, key) + self.bytes_usd[key.tier],
             accuracy=group.info.accuracy,
             nodes=sum(member.count for member in members_of(look.table, group)),
+            link_ms=parts[1],
+            transfer_ms=parts[2],
+            queue_ms=parts[3],
+            cold_ms=parts[4],
+            run_ms=parts[5],
         )

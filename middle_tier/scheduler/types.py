@@ -1,5 +1,7 @@
 """What goes into a decision and what comes out: policy, demand, candidates, plan. No behaviour."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -120,6 +122,12 @@ class Rejected(NamedTuple):
     cost_usd: float | None
     accuracy: float
     nodes: int
+    link_ms: float | None = None
+    """This and the following are of its best member; None: it has none that may be asked."""
+    transfer_ms: float | None = None
+    queue_ms: float | None = None
+    cold_ms: float | None = None
+    run_ms: float | None = None
 
 
 class Plan(NamedTuple):
@@ -137,6 +145,8 @@ class Plan(NamedTuple):
     """The fastest finish at the want's accuracy; only when nothing is ranked, or explained."""
     best_accuracy: float | None = None
     """The best accuracy within the budget; only when nothing is ranked, or explained."""
+    bytes_usd: Mapping[Tier, float] = MappingProxyType({})
+    """What carrying its tensors to each tier costs: a part of every cost; only explained."""
     cheapest: tuple[tuple[int, float], ...] = ()
     """The warm groups that cost as little as the best, as rows of the table, each with its run time
     before corrections: among their members `choose_again` picks. Empty when there are too many, or

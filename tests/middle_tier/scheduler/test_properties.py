@@ -1,9 +1,12 @@
 """What no plan may ever do, whatever the fleet and the want."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.admission import run_ms
+from middle_tier.http.explained import COSTS, PARTS
+from middle_tier.http.explained import explained as as_document
 from middle_tier.scheduler import filters
 from middle_tier.scheduler.plan import choose, choose_again, explain
 from middle_tier.scheduler.types import Demand, Plan, Policy
@@ -134,6 +137,16 @@ def test_every_group_is_ranked_or_counted_with_a_reason(adverts, demand, policy)
     full = explained(view, demand, policy)
     assert len(full.ranked) + len(full.rejected) == live
     assert sum(full.counts.values()) == len(full.rejected)
+
+
+@given(fleets, demands, policies)
+def test_what_is_explained_adds_up_for_those_in_and_those_out(adverts, demand, policy):
+    document = as_document(demand.want, explained(fleet(adverts), demand, policy))
+    for line in (*document["ranked"], *document["fallback"], *document["rejected"]):
+        if line["finish_ms"] is not None:
+            assert sum(line[part] for part in PARTS) == pytest.approx(line["finish_ms"], abs=0.01)
+        assert sum(line[part] for part in COSTS) == pytest.approx(line["cost_usd"])
+    assert all(line["reason"] for line in document["rejected"])
 
 
 @given(fleets, demands, policies)
