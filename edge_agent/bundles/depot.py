@@ -34,11 +34,15 @@ class Depot:
         return self._disk.size(self.path(digest)) is not None
 
     def read(self, digest: str) -> bytes:
-        """Return the blob's bytes, verified now. Raises `UntrustedError`."""
+        """Return the blob's bytes, verified now. Raises `UntrustedError`.
+
+        A file that is not what its name says is removed: it is fetched again when it is wanted.
+        """
         data = self._disk.read(self.path(digest))
         if data is None:
             raise UntrustedError(f"{digest} is not here")
         if digest_key(sha256(data).hexdigest()) != digest:
+            self._disk.remove(self.path(digest))
             raise UntrustedError(f"{digest} has changed on the disk")
         return data
 

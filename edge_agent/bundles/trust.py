@@ -8,7 +8,7 @@ Metadata is carried in DSSE envelopes: signatures cover the very bytes, so that 
 before it is verified. The checks are numbered; tests take each out and expect an attack to succeed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
@@ -214,19 +214,26 @@ class TrustedSet:
 
     def catalog(self) -> dict[str, Target]:
         """Every bundle version that is signed for, by its path."""
-        found: dict[str, Target] = {}
+        return {path: made for path, made in self._said() if isinstance(made, Target)}
+
+    def strays(self) -> dict[str, UntrustedError]:
+        """What publishers sign for and may not, or cannot: passed over, by its path."""
+        return {path: made for path, made in self._said() if not isinstance(made, Target)}
+
+    def _said(self) -> Iterator[tuple[str, Target | UntrustedError]]:
         for name, role in self.publishers.items():
             signed = self._publishers.get(name)
-            if signed is None:
-                continue
             rights = _rights(role)
-            for path, file in signed.targets.items():
+            for path, file in signed.targets.items() if signed is not None else ():
                 # 23. The publisher may speak of this path.
                 if not role.is_delegated_path(path):
-                    raise UntrustedError(f"{name} may not publish {path[:100]!r}")
-                made = target(path, length=file.length, hashes=file.hashes, custom=file.custom)
-                found[path] = replace(made, rights=rights)
-        return found
+                    yield path, UntrustedError(f"{name} may not publish {path[:100]!r}")
+                    continue
+                try:
+                    made = target(path, length=file.length, hashes=file.hashes, custom=file.custom)
+                    yield path, replace(made, rights=rights)
+                except UntrustedError as error:
+                    yield path, error
 
     def manifest(self, signed: Target, head: bytes, manifest: bytes) -> TrustedManifest:
         """Return the manifest in the head of a bundle, or raise `UntrustedError`.

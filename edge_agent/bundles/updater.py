@@ -56,6 +56,10 @@ class Setting:
     disk: Disk = field(default_factory=Disk)
 
 
+WITHHELD = 10
+"""Updates that did not bring all bytes, before others hear of the metadata nevertheless."""
+
+
 class Outcome(NamedTuple):
     """What became of an update."""
 
@@ -76,6 +80,8 @@ class Updater:
         self._remembered = Remembered(folder / "trust", disk, setting.root)
         self._memory = self._remembered.recall()
         self._bad = self._remembered.bad()
+        self._told = self._memory
+        self._withheld = 0
 
     def __repr__(self) -> str:
         return f"<Updater {self._setting.folder} | {self._memory.trusted!r}>"
@@ -86,11 +92,11 @@ class Updater:
         return self._memory.trusted
 
     def metadata(self, name: str) -> bytes | None:
-        """A metadata file as others ask for it: a mirror hands on what it believes."""
+        """A metadata file as others ask for it: what is believed, once its bytes are here."""
         version, _, rest = name.removesuffix(".json").partition(".")
         if rest == "root" and version.isdigit():
-            return self._memory.roots.get(int(version))
-        trusted = self._memory.trusted
+            return self._told.roots.get(int(version))
+        trusted = self._told.trusted
         role = rest or version
         if trusted is None or role not in trusted.raw or role == "root":
             return None
@@ -131,7 +137,14 @@ class Updater:
                 log.info("%s is not here yet: %s", target.path, error)
                 whole = False
         await asyncio.to_thread(self._tidy, catalog)
+        self._tell(whole=whole)
         return Outcome(changed, whole)
+
+    def _tell(self, *, whole: bool) -> None:
+        """Let others hear of it, with all its bytes or, when those stay away, without."""
+        self._withheld = 0 if whole else self._withheld + 1
+        if whole or self._withheld >= WITHHELD:
+            self._told = self._memory
 
     async def _refresh(self) -> Refreshed | None:
         """What the sources say now; None when none of it may be believed now."""
@@ -155,6 +168,8 @@ class Updater:
     async def _believe(self, refreshed: Refreshed) -> None:
         before, self._memory = self._memory, refreshed.memory
         if before.trusted is None or before.trusted.raw != refreshed.trusted.raw:
+            for path, error in refreshed.trusted.strays().items():
+                self._refused(path, error)
             await asyncio.to_thread(
                 self._remembered.keep, refreshed.trusted, refreshed.memory.roots
             )
