@@ -93,13 +93,18 @@ class SigningKey:
 
 def write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner may read, whole or not at all."""
+    write_secret_bytes(path, text.encode())
+
+
+def write_secret_bytes(path: Path, data: bytes) -> None:
+    """As `write_secret`."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     staged.unlink(missing_ok=True)
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
         staged.replace(path)
     except OSError:
         staged.unlink(missing_ok=True)

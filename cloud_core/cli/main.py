@@ -13,6 +13,7 @@ from cloud_core.cli import (
     doctor,
     down,
     enrol,
+    keys,
     nodes,
     plan,
     policy,
@@ -48,6 +49,7 @@ app.add_typer(nodes.app, name="nodes")
 app.add_typer(enrol.app, name="enrol")
 app.add_typer(sites.app, name="sites")
 app.add_typer(bundles.app, name="bundles")
+app.add_typer(keys.app, name="keys")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
