@@ -13,6 +13,11 @@ SCAN = 16
 BATCHES = 8
 """Profiled batch sizes that a row holds; of more, the smallest, the largest and some between."""
 
+FREE, OWN, COLD, LEAST, FACTOR = range(5)
+"""The lines of `Columns.now`."""
+
+LINES = 5
+
 Floats = npt.NDArray[np.float64]
 Column = TypeVar("Column", bound=npt.NDArray[np.generic])
 
@@ -24,16 +29,9 @@ class Columns:
         self.used = 0
         self.accuracy = np.zeros(0)
         self.usd_per_busy_ms = np.zeros(0)
-        self.load: Floats = np.zeros((2, 0))
-        """Smallest `free_at_ms`, and smallest `own_ms`, among the members: infinite where none is.
-        (The one that has two rows, each with an entry a group: they are taken and compared whole.)
-        """
-        self.cold_ms = np.zeros(0)
+        self.now: Floats = np.zeros((LINES, 0))
+        """What changes all the time: `FREE` and so on, each with an entry a group."""
         self.load_ms = np.zeros(0)
-        self.factor = np.ones(0)
-        """What the class's runs are observed to take, over its profile."""
-        self.least_factor = np.ones(0)
-        """The smallest of the members' factors."""
         self.marginal_ms = np.zeros(0)
         self.batch_rows: Floats = np.zeros((0, BATCHES))
         self.batch_ms: Floats = np.zeros((0, BATCHES, len(QUANTILES)))
@@ -47,7 +45,7 @@ class Columns:
         self.across = np.zeros(0, np.bool_)
         """The group is in another site."""
         self.scan = np.zeros((0, SCAN), np.intp)
-        """Slots of (up to `SCAN` of) the members of a warm row; 0 is nobody."""
+        """Slots of (up to `SCAN` of) the members of a warm row, or a pool's own; 0 is nobody."""
 
     def block(self, rows: int) -> int:
         """Return the first of `rows` new ones."""
@@ -59,9 +57,33 @@ class Columns:
 
     def _grow(self, capacity: int) -> None:
         for name, column in vars(self).items():
-            if isinstance(column, np.ndarray) and column is not self.load:
+            if isinstance(column, np.ndarray) and column is not self.now:
                 setattr(self, name, grown(column, capacity))
-        self.load = widened(self.load, capacity)
+        self.now = widened(self.now, capacity)
+
+    @property
+    def load(self) -> Floats:
+        """Smallest `free_at_ms`, and smallest `own_ms`, among the members: infinite where none."""
+        load: Floats = self.now[:2]
+        return load
+
+    @property
+    def cold_ms(self) -> Floats:
+        """What loading takes, or nothing where the variant is loaded or somebody loads it."""
+        cold_ms: Floats = self.now[COLD]
+        return cold_ms
+
+    @property
+    def factor(self) -> Floats:
+        """What the class's runs are observed to take, over its profile."""
+        factor: Floats = self.now[FACTOR]
+        return factor
+
+    @property
+    def least_factor(self) -> Floats:
+        """The smallest of the members' factors."""
+        factor: Floats = self.now[LEAST]
+        return factor
 
     def set_profile(self, row: int, profile: Profile) -> None:
         """Write a profile into one row."""
@@ -83,8 +105,8 @@ def grown(column: Column, capacity: int) -> Column:
 
 
 def widened(load: Floats, capacity: int) -> Floats:
-    """Return a copy of two rows with `capacity` entries each, the new ones infinite."""
-    wider = np.full((2, capacity), np.inf)
+    """Return a copy of some lines with `capacity` entries each, the new ones infinite."""
+    wider = np.full((len(load), capacity), np.inf)
     wider[:, : load.shape[1]] = load
     return wider
 

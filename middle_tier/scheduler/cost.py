@@ -9,6 +9,7 @@ does not depend on which of them is picked. Loading is not charged: the node is 
 """
 
 from collections.abc import Iterator
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +19,13 @@ from middle_tier.scheduler.types import Hop, Policy
 from protocol.types import Tier
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 BORDERS: tuple[Hop, ...] = ("edge-middle", "middle-cloud")
 """Border n lies between tier n and tier n + 1."""
 
-SORT_AT_ONCE = 64
-"""Up to this many are sorted; of more, the best are taken out one by one, as few are needed ..."""
-
-ONE_BY_ONE = 16
-"""... and sorted after all when more than this many are."""
+LEVELS = 8
+"""So many of the lowest costs are looked for one by one; all are sorted when more are needed."""
 
 
 def usd_per_byte(policy: Policy, here: Tier) -> Floats:
@@ -39,17 +38,25 @@ def usd_per_byte(policy: Policy, here: Tier) -> Floats:
     return prices
 
 
-def best_first(cost_usd: Floats, finish_ms: Floats) -> Iterator[int]:
-    """Yield indices, best first: the cheapest, and of those that cost the same the earlier one."""
-    taken: set[int] = set()
-    if len(cost_usd) > SORT_AT_ONCE:
-        left = cost_usd.copy()
-        for _ in range(ONE_BY_ONE):
-            level = (left == left[left.argmin()]).nonzero()[0]
-            at = int(level[finish_ms.take(level).argmin()])
-            yield at
-            taken.add(at)
-            left[at] = np.inf
-    for at in np.lexsort((finish_ms, cost_usd)).tolist():
-        if at not in taken:
-            yield at
+def best_first(cost_usd: Floats, places: Rows, finish_ms: Floats) -> Iterator[list[int]]:
+    """Yield indices, the cheapest first, in lists: in each all that cost the same, by finish.
+
+    The finish of each is that at its place. No more is sorted than is asked for, as the first list
+    or two are all that most decisions need.
+    """
+    left = cost_usd
+    for step in range(min(LEVELS, len(left))):
+        least = left.item(left.argmin())
+        if least == inf:
+            return
+        level = (left == least).nonzero()[0]
+        if len(level) > 1:
+            yield level.take(finish_ms.take(places.take(level)).argsort(kind="stable")).tolist()
+        else:
+            yield level.tolist()
+        if not step:
+            left = cost_usd.copy()
+        left[level] = inf
+    order = np.lexsort((finish_ms.take(places), left))[: np.count_nonzero(left < inf)]
+    edges = np.flatnonzero(np.diff(left.take(order))) + 1
+    yield from (level.tolist() for level in np.split(order, edges))

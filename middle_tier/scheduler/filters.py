@@ -102,10 +102,6 @@ def _passed(demand: Demand, _policy: Policy, facts: Facts) -> Mask | None:
     return facts.across & np.isin(facts.site, [facts.code(site) for site in demand.hops])
 
 
-def _inaccurate(demand: Demand, _policy: Policy, facts: Facts) -> Mask:
-    return facts.accuracy < demand.want.min_accuracy
-
-
 STANDING: tuple[Filter, ...] = (
     Filter("another variant", _variant),
     Filter("another architecture", _architecture),
@@ -122,8 +118,8 @@ STANDING: tuple[Filter, ...] = (
 )
 """Filters whose outcome stands until the view's shape changes: kept per kind of want."""
 
-ACCURATE = Filter("accuracy below the want's", _inaccurate)
-"""Apart, as groups are kept in order of accuracy: what passes is a prefix."""
+INACCURATE = "accuracy below the want's"
+"""Not a filter, as groups are kept in order of accuracy: what passes is a prefix."""
 
 TOO_SLOW = "too slow"
 TOO_DEAR = "too dear"
@@ -137,8 +133,8 @@ def limit_ms(demand: Demand, policy: Policy) -> float:
     return demand.budget_ms * policy.headroom
 
 
-def too_slow(finish_ms: Floats, latest_ms: float) -> Mask:
-    return finish_ms > latest_ms
+def in_time(finish_ms: Floats, latest_ms: float) -> Mask:
+    return finish_ms <= latest_ms
 
 
 def too_dear(cost_usd: Floats, demand: Demand) -> Mask | None:

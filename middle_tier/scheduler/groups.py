@@ -1,16 +1,19 @@
 """A task's groups as the planner reads them, with what can be kept from one decision to the next.
 
-What a kind of want leaves of the groups (a lens) is kept until the table's shape changes; queues,
-links, corrections and membership are read afresh by every decision.
+What a kind of want leaves of the groups (a lens) is kept until the table's shape changes. Queues,
+links, corrections and membership are as they are now for every decision: a lens has them side by
+side, and is told which of them have changed.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from middle_tier.scheduler.changes import Copy
 from middle_tier.scheduler.cost import usd_per_byte
-from middle_tier.scheduler.filters import ACCURATE, STANDING, Facts
+from middle_tier.scheduler.filters import STANDING, Facts
 from middle_tier.scheduler.pick import Group
 from middle_tier.scheduler.prices import Prices, prices
 from middle_tier.scheduler.runs import at_percentile, run_ms
@@ -25,7 +28,7 @@ LENSES = 128
 """Kinds of want remembered by a task; the oldest is dropped first."""
 
 TIMINGS = 64
-"""Run-time columns (by rows and percentile), and accuracies, remembered by a lens."""
+"""Run-time columns (by rows and percentile), and columns of links, remembered by a lens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,14 @@ class Lens:
     out: tuple[tuple[str, Rows], ...]
     """Reason -> rows."""
     prices: Prices
+    copy: Copy
+    """Of the lines of its rows that change all the time."""
+    inaccuracy: list[float]
+    """Of each row, the accuracy with its sign turned: never falls."""
     timings: dict[tuple[int, float], Timing] = field(default_factory=dict)
-    accurate: dict[float, int] = field(default_factory=dict)
-    """How many of the first rows are at least so accurate."""
+    links: int = -1
+    ways: dict[tuple[float, int], Floats] = field(default_factory=dict)
+    """Link and transfer by (percentile, bytes), while `links` is the table's."""
     live: int = -1
     live_sum: Rows = field(default_factory=lambda: np.zeros(1, np.intp))
     """How many of the first n rows have a node, by n."""
@@ -72,8 +80,6 @@ class Groups:
         self._policy: Policy | None = None
         self._rows: Rows = np.empty(0, np.intp)
         self._lenses: dict[tuple[object, ...], Lens] = {}
-        self._links = -1
-        self._link: dict[float, Floats] = {}
 
     def __repr__(self) -> str:
         return f"<Groups {self.task} | {len(self._rows)} rows | {len(self._lenses)} lenses>"
@@ -90,6 +96,7 @@ class Groups:
             while len(self._lenses) >= LENSES:
                 del self._lenses[next(iter(self._lenses))]
             lens = self._lenses[kind] = self._grind(demand, policy)
+        lens.copy.renew(self.table.columns.now)
         if lens.live != self.table.live:
             self._count_live(lens)
         return lens
@@ -107,17 +114,19 @@ class Groups:
             lens.timings[batch, percentile] = timing
         return timing
 
-    def pool_link_ms(self, percentile: float) -> Floats:
-        """Return the best link of each pool of the table."""
-        if self._links != self.table.sums.links:
-            self._links = self.table.sums.links
-            self._link.clear()
-        link = self._link.get(percentile)
-        if link is None:
-            link = self._link[percentile] = at_percentile(
-                self.table.sums.pool_way[:, :-1], percentile
+    def way_ms(self, lens: Lens, percentile: float, nbytes: int) -> Floats:
+        """Return the best link of each row's pool, with the transfer of so many bytes."""
+        sums = self.table.sums
+        if lens.links != sums.links or len(lens.ways) > TIMINGS:
+            lens.links = sums.links
+            lens.ways.clear()
+        way = lens.ways.get((percentile, nbytes))
+        if way is None:
+            pools = at_percentile(sums.pool_way[:, :-1], percentile)
+            way = lens.ways[percentile, nbytes] = (pools + nbytes * sums.pool_way[:, -1]).take(
+                lens.pool
             )
-        return link
+        return way
 
     def _reset(self, policy: Policy) -> None:
         """Begin anew: the task's rows are those of the pools that run a variant of it."""
@@ -147,13 +156,16 @@ class Groups:
         rows = rows[left]
         columns = self.table.columns
         price = usd_per_byte(policy, self.here)[columns.tier[rows]]
+        facts = self._facts(rows)
         return Lens(
             rows,
-            self._facts(rows),
+            facts,
             columns.pool[rows],
             price if price.any() else None,
             tuple(out),
             prices(self.table, rows, policy),
+            Copy(rows, self.table.sums.changes),
+            (-facts.accuracy).tolist(),
         )
 
     def _facts(self, rows: Rows) -> Facts:
@@ -179,14 +191,6 @@ class Groups:
         lens.live_out = {reason: count for reason, count in counted if count}
 
 
-def accurate(lens: Lens, demand: Demand, policy: Policy) -> int:
+def accurate(lens: Lens, least: float) -> int:
     """Return how many of a lens' rows are accurate enough: those are the first ones."""
-    least = demand.want.min_accuracy
-    size = lens.accurate.get(least)
-    if size is None:
-        if len(lens.accurate) >= TIMINGS:
-            lens.accurate.clear()
-        out = ACCURATE.out(demand, policy, lens.facts)
-        size = len(lens.rows) - (0 if out is None else int(np.count_nonzero(out)))
-        lens.accurate[least] = size
-    return size
+    return bisect_right(lens.inaccuracy, -least)

@@ -65,7 +65,7 @@ class Member:
     warm: dict[int, int] = field(default_factory=dict)
     """Row of each variant that it has loaded -> index in that row's crowd."""
     rows: Ints = field(default_factory=_no_rows)
-    """The keys of `warm`."""
+    """The keys of `warm`, and its pool's own row."""
     loading: dict[str, float] = field(default_factory=dict)
     """Variant -> when it will be loaded, in ms on the view's clock."""
     barred: dict[str, float] = field(default_factory=dict)
@@ -88,12 +88,17 @@ class Member:
 class Pool:
     """Members with one key, and the block of rows that they serve.
 
-    A block is `2 x len(infos)` rows: the warm group of each variant, then the cold ones.
+    A block is `2 x len(infos)` rows: the warm group of each variant, then the cold ones. And one
+    that is no group: it sums up all the members.
     """
 
     key: PoolKey
     number: int
     first: int
+    rows: Ints
+    """Its groups: all of its block but the last row ..."""
+    own_rows: Ints
+    """... which stands for all its members."""
     infos: list[VariantInfo]
     index: dict[str, int]
     """Variant -> its place in `infos`."""
@@ -102,6 +107,8 @@ class Pool:
     members: list[Member] = field(default_factory=list)
     cold: Ints = field(default_factory=_no_rows)
     """Its cold rows that have a member."""
+    told: list[float] | None = None
+    """The load that those rows have; None: not all have the same."""
     loaders: dict[int, list[Member]] = field(default_factory=dict)
     """Cold row -> members that are loading the variant now."""
     known: Sequence[VariantInfo] = ()
@@ -113,6 +120,11 @@ class Pool:
     @property
     def size(self) -> int:
         return len(self.infos)
+
+    @property
+    def own_row(self) -> int:
+        """The row that sums up all its members."""
+        return self.first + 2 * len(self.infos)
 
     def typical_ms(self, at: int, rows: int) -> float:
         """Return the median run of so many rows together, by the profile."""

@@ -104,7 +104,7 @@ def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
 def _out(scored: Scored, lost: dict[int, str]) -> Iterator[tuple[str, Rows]]:
     lens = scored.lens
     yield from lens.out
-    yield filters.ACCURATE.reason, lens.rows[scored.size :]
+    yield filters.INACCURATE, lens.rows[scored.size :]
     within = np.concatenate((scored.fits, scored.dear))
     yield filters.TOO_SLOW, lens.rows[np.setdiff1d(np.arange(scored.size), within)]
     yield filters.TOO_DEAR, lens.rows[scored.dear]

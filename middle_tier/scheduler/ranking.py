@@ -1,13 +1,15 @@
 """Pure. The steps of a decision: filter and predict all groups at once, rank and pick a few."""
 
 from dataclasses import replace
+from math import inf
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.admission import finish_ms
 from middle_tier.scheduler import filters
+from middle_tier.scheduler.columns import FACTOR
 from middle_tier.scheduler.cost import best_first
 from middle_tier.scheduler.groups import Groups, Lens, Timing, accurate
 from middle_tier.scheduler.pick import Group, Look, Predicted, best_of, opened
@@ -23,10 +25,11 @@ One that needs a third makes a new plan, with what has become known."""
 LATE_AHEAD = 8
 """Groups whose members are looked at for a fallback."""
 
+Merit = tuple[float, float, float, str, str]
+_MERIT = itemgetter(0)
+
 ALIKE = 4
 """Equally cheap groups among whose members a pick can be made again, without a new plan."""
-
-_NO_MS = np.zeros(1)
 
 
 class Scored(NamedTuple):
@@ -64,12 +67,12 @@ def look_at(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
 def score(demand: Demand, groups: Groups, policy: Policy, look: Look) -> Scored:
     """Filter all groups of the task, and predict and price those that are left."""
     lens = groups.lens(demand, policy)
-    size = accurate(lens, demand, policy)
+    size = accurate(lens, demand.want.min_accuracy)
     timing = groups.timing(lens, demand.rows, look.percentile)
     finish = _bound_ms(groups, lens, timing, size, look)
-    fits = (~filters.too_slow(finish, look.latest_ms)).nonzero()[0]
+    fits = filters.in_time(finish, look.latest_ms).nonzero()[0]
     cost = cost_usd(look, lens, timing, fits)
-    worth = worth_usd(look, lens, timing, fits, cost)
+    worth = worth_usd(lens, timing, fits, cost)
     over = filters.too_dear(cost, demand)
     if over is None:
         return Scored(lens, timing, size, finish, fits, cost, worth, fits[:0])
@@ -77,34 +80,33 @@ def score(demand: Demand, groups: Groups, policy: Policy, look: Look) -> Scored:
 
 
 def _bound_ms(groups: Groups, lens: Lens, timing: Timing, size: int, look: Look) -> Floats:
-    """Return each group's earliest finish, from what its row sums up of its members."""
-    table = look.table
-    columns, rows = table.columns, lens.rows[:size]
-    load = columns.load
-    way = groups.pool_link_ms(look.percentile) + look.nbytes * table.sums.pool_way[:, -1]
-    return finish_ms(
-        link=way.take(lens.pool[:size]),  # with the transfer, which also is the pool's
-        transfer=_NO_MS,
-        queue=np.maximum(load[0].take(rows) - look.now_ms, load[1].take(rows)),
-        cold=columns.cold_ms.take(rows),
-        run=timing.run_ms[:size] * columns.least_factor.take(rows),
-    )
+    """Return each group's earliest finish, from what its row sums up of its members.
+
+    `admission.finish_ms`, written so that as few columns as can be are made on the way.
+    """
+    free, own, cold, least, _ = lens.copy.now[:, :size]
+    finish: Floats = free - look.now_ms
+    np.maximum(finish, own, out=finish)
+    finish += cold
+    finish += groups.way_ms(lens, look.percentile, look.nbytes)[:size]
+    finish += timing.run_ms[:size] * least
+    return finish
 
 
 def cost_usd(look: Look, lens: Lens, timing: Timing, places: Rows) -> Floats:
     """Return what a demand costs in each group (see `cost`)."""
-    factor = look.table.columns.factor.take(lens.rows.take(places))
+    factor: Floats = lens.copy.now[FACTOR].take(places)
     busy = timing.busy_usd.take(places) * factor
     if lens.usd_per_byte is None:
         return busy
     return busy + look.nbytes * lens.usd_per_byte.take(places)
 
 
-def worth_usd(look: Look, lens: Lens, timing: Timing, places: Rows, cost: Floats) -> Floats:
+def worth_usd(lens: Lens, timing: Timing, places: Rows, cost: Floats) -> Floats:
     """Return what orders candidates: their cost, where the policy prefers nothing else."""
     if not lens.prices.preferring:
         return cost
-    factor = look.table.columns.factor.take(lens.rows.take(places))
+    factor: Floats = lens.copy.now[FACTOR].take(places)
     beside = timing.beside_usd.take(places) * factor
     return cost + beside - lens.prices.accuracy.take(places)
 
@@ -117,29 +119,29 @@ def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> tuple[C
     A group's bound may be better than its members: then it is lost, or comes later among those
     that cost the same. So groups that could still beat the best are looked at too.
     """
-    found: list[Candidate] = []
-    best: Candidate | None = None
-    for at in best_first(scored.worth_usd, scored.finish_ms.take(scored.fits)):
-        cost, worth = scored.cost_usd.item(at), scored.worth_usd.item(at)
-        place = scored.fits.item(at)
-        if best is not None and len(found) >= most and not _may_beat(scored, place, worth, best):
+    found: list[tuple[Merit, Candidate]] = []
+    earliest = inf
+    for level in best_first(scored.worth_usd, scored.fits, scored.finish_ms):
+        for at in level:
+            place = scored.fits.item(at)
+            if len(found) >= most and scored.finish_ms.item(place) >= earliest:
+                break  # later than the best one of those that cost as little
+            cost = scored.cost_usd.item(at), scored.worth_usd.item(at)
+            candidate = _candidate(look, scored, place, cost)
+            if isinstance(candidate, str):
+                lost[place] = candidate
+                continue
+            found.append((merit(candidate), candidate))
+            earliest = min(earliest, candidate.finish_ms)
+        if len(found) >= most:
             break
-        candidate = _candidate(look, scored, place, (cost, worth))
-        if isinstance(candidate, str):
-            lost[place] = candidate
-            continue
-        found.append(candidate)
-        if best is None or merit(candidate) < merit(best):
-            best = candidate
-    found.sort(key=merit)
-    return tuple(found[:most])
+        if found:
+            earliest = -inf  # what costs more does not beat the best
+    found.sort(key=_MERIT)
+    return tuple([candidate for _, candidate in found[:most]])
 
 
-def _may_beat(scored: Scored, place: int, worth: float, best: Candidate) -> bool:
-    return worth <= best.worth_usd and scored.finish_ms.item(place) < best.finish_ms
-
-
-def merit(candidate: Candidate) -> tuple[float, float, float, str, str]:
+def merit(candidate: Candidate) -> Merit:
     return (
         candidate.worth_usd,
         candidate.finish_ms,
@@ -176,7 +178,6 @@ def as_candidate(look: Look, group: Group, best: Predicted, cost: tuple[float, f
     """`cost`: the bill, and what orders candidates."""
     key, info = group.pool.key, group.info
     member, finish, link, transfer, queue, cold, run = best
-    marginal = look.table.columns.marginal_ms.item(group.warm_row) / member.count
     return Candidate(
         info.variant,
         info.architecture,
@@ -195,7 +196,7 @@ def as_candidate(look: Look, group: Group, best: Predicted, cost: tuple[float, f
         run,
         finish,
         cost[0],
-        marginal * look.batch,
+        group.marginal_ms / member.count * look.batch,
         cost[1],
     )
 
@@ -236,7 +237,7 @@ def count_out(scored: Scored, ranked: int, lost: dict[int, str]) -> dict[str, in
     accurate_live = lens.live_sum.item(scored.size)
     counts = lens.live_out.copy()
     for reason, count in (
-        (filters.ACCURATE.reason, lens.live_sum.item(-1) - accurate_live),
+        (filters.INACCURATE, lens.live_sum.item(-1) - accurate_live),
         (filters.TOO_SLOW, accurate_live - fits - dear),
         (filters.TOO_DEAR, dear),
         (filters.RANKED_LOWER, fits - ranked - len(lost)),
@@ -254,7 +255,7 @@ def fallbacks(look: Look, demand: Demand, scored: Scored, policy: Policy) -> tup
         return ()
     places = np.flatnonzero(np.isfinite(scored.finish_ms))
     cost = cost_usd(look, scored.lens, scored.timing, places)
-    worth = worth_usd(look, scored.lens, scored.timing, places, cost)
+    worth = worth_usd(scored.lens, scored.timing, places, cost)
     over = filters.too_dear(cost, demand)
     if over is not None:
         places, cost, worth = places[~over], cost[~over], worth[~over]
@@ -284,5 +285,5 @@ def best_accuracy(groups: Groups, look: Look, scored: Scored) -> float | None:
     """Return the best accuracy to be had within the budget, whatever the want's."""
     lens = scored.lens
     finish = _bound_ms(groups, lens, scored.timing, len(lens.rows), look)
-    fits = (~filters.too_slow(finish, look.latest_ms)).nonzero()[0]
+    fits = filters.in_time(finish, look.latest_ms).nonzero()[0]
     return float(lens.facts.accuracy[fits[0]]) if len(fits) else None

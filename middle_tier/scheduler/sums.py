@@ -6,6 +6,7 @@ A sum is a bound: no (scanned) member is better than it says. Who is in which ro
 import numpy as np
 
 from edge_agent.admission import transfer_ms
+from middle_tier.scheduler.changes import Changes
 from middle_tier.scheduler.columns import SCAN, Columns, Floats, grown, widened
 from middle_tier.scheduler.members import Ints, Member, Pool
 from protocol.types import QUANTILES
@@ -23,10 +24,13 @@ class Sums:
         self.members: list[Member | None] = [None]
         self.links = 0
         """How often a pool's link has changed."""
-        self.pool_scan = np.zeros((0, SCAN), np.intp)
-        """Slots of (up to `SCAN` of) the members of a pool; 0 is nobody."""
         self.pool_way: Floats = np.zeros((0, WAY))
-        """Of those the best link at each of `QUANTILES`, and the fewest ms per byte."""
+        """Of (up to `SCAN` of) a pool's members the best link, and the fewest ms per byte.
+
+        The link at each of `QUANTILES`.
+        """
+        self.changes = Changes()
+        """Of the rows' lines that change all the time."""
         self._columns = columns
         self._load: Floats = np.full((2, 1), np.inf)
         """`free_at_ms` and `own_ms` by slot; slot 0 is nobody."""
@@ -67,8 +71,7 @@ class Sums:
 
     def make_room(self, pools: int) -> None:
         """See that there are rows for this many pools."""
-        if pools > len(self.pool_scan):
-            self.pool_scan = grown(self.pool_scan, 2 * pools + 16)
+        if pools > len(self.pool_way):
             self.pool_way = grown(self.pool_way, 2 * pools + 16)
 
     # -- who is looked at ----------------------------------------------------------------------
@@ -80,10 +83,11 @@ class Sums:
     def sum_load(self, row: int) -> None:
         """Take the queues of a row's members into it, after one has gone."""
         self._columns.load[:, row] = self._least(self._columns.scan[row])
+        self.changes.add(np.array([row]))
 
     def rescan_pool(self, pool: Pool, changed: Member) -> None:
         """Note who is in a pool, after one came or went."""
-        _rescan(self.pool_scan[pool.number], pool.members, changed)
+        _rescan(self._columns.scan[pool.own_row], pool.members, changed)
 
     # -- what changes --------------------------------------------------------------------------
 
@@ -113,21 +117,28 @@ class Sums:
         return pool is not None
 
     def _sum_loads(self, placed: list[Member]) -> None:
-        load, scan = self._columns.load, self._columns.scan
+        load = self._columns.load
         rows = placed[0].rows
         if len(placed) > 1:
             rows = np.concatenate([member.rows for member in placed])
-        if len(rows):
-            load[:, rows] = self._least(scan.take(rows, 0))
+        load[:, rows] = self._least(self._columns.scan.take(rows, 0))
+        self.changes.add(rows)
         for pool in {member.pool for member in placed}:
             if pool is not None and len(pool.cold):
-                load[:, pool.cold] = self._least(self.pool_scan[pool.number])[:, None]
+                least = load[:, pool.own_row]
+                told = least.tolist()
+                if pool.told != told:
+                    pool.told = told
+                    load[:, pool.cold] = least[:, None]
+                    self.changes.add(pool.cold)
 
     def _sample(self, member: Member, pool: Pool) -> None:
         """Take a member that was heard of into the samples of large crowds."""
         place, rows, columns = member.slot % SCAN, member.rows, self._columns
-        self.pool_scan[pool.number, place] = member.slot
-        columns.scan[rows[columns.nodes[rows] > SCAN], place] = member.slot
+        columns.scan[pool.own_row, place] = member.slot
+        large = columns.nodes.take(rows) > SCAN
+        if large.any():
+            columns.scan[rows[large], place] = member.slot
 
     def _least(self, slots: Ints) -> Floats:
         """Return the smallest of both figures among the members in the last axis of `slots`."""
@@ -144,12 +155,14 @@ class Sums:
         pools = set()
         for member in self._relinked:
             if member.pool is not None:
-                pools.add(member.pool.number)
+                pools.add(member.pool)
                 self._way[member.slot] = (*member.link.ms, transfer_ms(1, member.mbps))
         self._relinked.clear()
-        for number in pools:
-            self.pool_way[number] = np.minimum.reduce(self._way.take(self.pool_scan[number], 0))
-        self.links += 1
+        for pool in pools:
+            least = np.minimum.reduce(self._way.take(self._columns.scan[pool.own_row], 0))
+            if (least != self.pool_way[pool.number]).any():
+                self.pool_way[pool.number] = least
+                self.links += 1
 
     def set_factor(self, member: Member, variant: str, factor: float) -> None:
         """Correct one member's run times of one variant."""
@@ -168,6 +181,14 @@ class Sums:
         column, warm = self._columns.factor, pool.first + pool.index[variant]
         column[warm] = column[warm + pool.size] = factor
 
+    def floor_factors(self, pool: Pool) -> None:
+        """Somebody has come who runs as the class does."""
+        block = slice(pool.first, pool.own_row)
+        least, factor = self._columns.least_factor[block], self._columns.factor[block]
+        if (factor < least).any():
+            np.minimum(least, factor, out=least)
+            self.changes.add(pool.rows)
+
     def sum_factors(self, pool: Pool, variant: str) -> None:
         """Take what is known of a variant's runs in a pool into its rows."""
         columns, warm, members = self._columns, pool.first + pool.index[variant], pool.members
@@ -177,6 +198,7 @@ class Sums:
         elif len(members) <= SCAN:
             least = min([other.factors.get(variant, least) for other in members])
         columns.least_factor[warm] = columns.least_factor[warm + pool.size] = least
+        self.changes.add(np.array((warm, warm + pool.size)))
 
 
 def _rescan(

@@ -73,15 +73,13 @@ class Table:
                 self._learn(pool, at, member, info)
             if all(info is known for info, known in zip(infos, pool.infos, strict=True)):
                 pool.known = infos
-        block = slice(pool.first, pool.first + 2 * pool.size)
-        np.minimum(
-            self.columns.least_factor[block],
-            self.columns.factor[block],
-            out=self.columns.least_factor[block],
-        )
-        self._count(np.arange(pool.first + pool.size, pool.first + 2 * pool.size), member.count)
+        self.sums.floor_factors(pool)
+        member.rows = pool.own_rows
         self.sums.rescan_pool(pool, member)
-        self._list_cold(pool)
+        live = self.live
+        self._count(pool.rows[pool.size :], member.count)
+        if self.live != live:
+            self._list_cold(pool)
         self.sums.relink(member)
         self.sums.touch(member)
 
@@ -95,11 +93,11 @@ class Table:
         if last is not member:
             pool.members[member.place] = last
             last.place = member.place
-        member.pool = None
+        member.pool, member.rows = None, NO_ROWS
         for at, owner in enumerate(pool.owners):
             if owner is member:
                 pool.owners[at], pool.known = None, ()
-        self._count(np.arange(pool.first + pool.size, pool.first + 2 * pool.size), -member.count)
+        self._count(pool.rows[pool.size :], -member.count)
         self.sums.rescan_pool(pool, member)
         self._list_cold(pool)
         if not pool.members:
@@ -144,11 +142,13 @@ class Table:
         size = len(infos)
         number, first = self._block(size)
         index = {info.variant: at for at, info in enumerate(infos)}
-        pool = Pool(key, number, first, list(infos), index, [None] * size)
+        rows = np.arange(first, first + 2 * size)
+        own_rows = np.array([first + 2 * size])
+        pool = Pool(key, number, first, rows, own_rows, list(infos), index, [None] * size)
         self.pools[number] = pool
         self.by_key[key] = pool
         columns = self.columns
-        block = slice(first, first + 2 * size)
+        block = slice(first, first + 2 * size + 1)
         columns.load[:, block] = np.inf
         columns.scan[block] = 0
         columns.nodes[block] = 0
@@ -170,7 +170,7 @@ class Table:
         number = len(self.pools)
         self.pools.append(None)
         self.sums.make_room(number + 1)
-        first = self.columns.block(2 * size)
+        first = self.columns.block(2 * size + 1)
         return number, first
 
     def _set_info(self, pool: Pool, at: int, info: VariantInfo) -> None:
@@ -215,7 +215,7 @@ class Table:
             for row in member.warm.keys() - rows:
                 self._cool(member, row, pool)
             self._warm(member, rows - member.warm.keys(), pool)
-            member.rows = np.fromiter(member.warm, np.intp, len(member.warm)) if rows else NO_ROWS
+            member.rows = np.fromiter((*member.warm, pool.own_row), np.intp)
             if self.live != live:
                 self._list_cold(pool)
             self.sums.touch(member)
@@ -258,6 +258,7 @@ class Table:
             if loaders:
                 pool.loaders[cold] = loaders
             self.columns.cold_ms[cold] = 0.0 if loaders else pool.infos[at].profile.load_ms
+            self.sums.changes.add(np.array([cold]))
         member.loading = loading
 
     def _count(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.intp]], change: int) -> None:
@@ -272,7 +273,8 @@ class Table:
         first = pool.first + pool.size
         held = self.columns.nodes[first : first + pool.size] > 0
         self.columns.load[:, first : first + pool.size][:, ~held] = np.inf
-        pool.cold = np.flatnonzero(held) + first
+        pool.cold, pool.told = np.flatnonzero(held) + first, None
+        self.sums.changes.add(pool.rows)
 
 
 def _nothing() -> None: ...

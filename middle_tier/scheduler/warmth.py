@@ -5,6 +5,7 @@ Asked for only when nothing is ranked, so that choosing costs no more for it.
 
 from collections.abc import Collection
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def worth_loading(
     finish = scored.finish_ms.take(scored.fits)
     cold = look.table.columns.cold_ms.take(scored.lens.rows.take(scored.fits))
     found: Candidate | None = None
-    for at in best_first(scored.cost_usd, finish):
+    for at in chain.from_iterable(best_first(scored.cost_usd, scored.fits, scored.finish_ms)):
         if not finish.item(at) - cold.item(at) <= look.latest_ms:
             continue
         place = scored.fits.item(at)

@@ -1,3 +1,5 @@
+from itertools import chain
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ pairs = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1000)), max_size=20
 def test_best_first_is_every_place_once_in_order_of_cost_and_then_finish(found):
     cost = np.array([float(c) for c, _ in found])
     finish = np.array([float(f) for _, f in found])
-    places = list(best_first(cost, finish))
+    places = list(chain(*best_first(cost, np.arange(len(found)), finish)))
     assert sorted(places) == list(range(len(found)))
     assert [found[place] for place in places] == sorted(found)
 
