@@ -70,6 +70,8 @@ bench: .venv-test/$(STAMP)  ## Measure, and print what was measured.
 	@$(TEST) tests/benchmark/planner.py --decisions 4000
 	@echo "==> checking tokens"
 	@$(TEST) tests/benchmark/tokens.py
+	@echo "==> choosing, simulated: the mesh, its rivals and the oracle (about ten minutes)"
+	@$(TEST) -m tests.benchmark.scheduling
 	@echo "==> the router by itself"
 	@$(TEST) tests/benchmark/router.py
 

@@ -1,5 +1,6 @@
 """A scenario under one policy or several, side by side in processes where there are cores."""
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -80,7 +81,6 @@ def simulate(
 
 def run(job: Job, progress: Progress = lambda _name, _done: None) -> Outcome:
     """Run one policy here."""
-    begin = perf_counter()
     module, _, name = POLICIES[job.name].partition(":")
     made = getattr(import_module(module), name)
     world = World(job.scenario, job.kits, scale=job.scale)
@@ -89,10 +89,16 @@ def run(job: Job, progress: Progress = lambda _name, _done: None) -> Outcome:
         return found
     policy: Deciding = made(world, job.rules) if job.name == "mesh" else made(world)
     world.policy = policy
-    world.run(lambda done: progress(job.name, done))
+    begun = perf_counter()
+    gc.collect()
+    gc.freeze()  # a fleet of many nodes would be gone through at each collection
+    try:
+        world.run(lambda done: progress(job.name, done))
+    finally:
+        gc.unfreeze()
     return results.outcome(
         job.scenario, world.arrivals, world.records, world.ledger,
-        cold_starts=world.cold_starts, spent=(policy.decision_ns, perf_counter() - begin),
+        cold_starts=world.cold_starts, spent=(policy.decision_ns, perf_counter() - begun),
     )  # fmt: skip
 
 

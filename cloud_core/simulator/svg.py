@@ -8,7 +8,7 @@ from html import escape
 from math import ceil, floor, isfinite, log10
 
 WIDE, HIGH = 560, 200
-LEFT, RIGHT, TOP, BOTTOM = 52, 8, 8, 24
+LEFT, RIGHT, TOP, BOTTOM = 68, 18, 8, 24
 TICKS = 4
 
 Values = Sequence[float | None]
