@@ -22,7 +22,8 @@ h3 { font-size: .95rem; margin: .5rem 0 .2rem; font-weight: 600; }
 p, summary { color: var(--faint); margin: .2rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--grid); }
-th, td { white-space: nowrap; } th { font-weight: 600; } th:first-child, td:first-child { text-align: left; }
+th, td { white-space: nowrap; } th { font-weight: 600; }
+th:first-child, td:first-child { text-align: left; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem; }
 svg { max-width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--faint); }
 .grid { stroke: var(--grid); } .axis { stroke: var(--ink); stroke-dasharray: 3 3; }
