@@ -5,6 +5,7 @@ result is a bound: whatever really happens is a feasible point of this program, 
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,9 @@ Floats = npt.NDArray[np.float64]
 SLACK = 1e-6
 """Of what must not be exceeded: the solver's own tolerance."""
 
-LIMIT_S = 20.0
-"""For one solution: after it the bound that is proven by then is taken, which is a lower one."""
+NODES = 16
+"""Of the search for whole starts: after them the bound that is proven by then counts, a lower one.
+A number and not a time, so that the same scenario has the same oracle on any machine."""
 
 GAP = 1e-4
 """How near to its optimum the solver must come; its proven lower bound is what counts."""
@@ -86,6 +88,13 @@ class Bound:
     loads: float = 0.0
 
 
+class _Found(NamedTuple):
+    """A solution (empty: none was found), and what none can be below."""
+
+    x: Floats
+    least: float
+
+
 @dataclass(slots=True)
 class _Rows:
     """Constraints as they are written down, row by row."""
@@ -145,12 +154,11 @@ class Program:
         """Return the fewest queries that have to be left out, of those from a window on."""
         cost = np.zeros(self._size)
         cost[self._m : self._y] = [float(each.window >= since) for each in self._work.groups]
-        found = self._solved(cost, None)
-        return max(0.0, float(found.mip_dual_bound))
+        return max(0.0, self._solved(cost, None).least)  # a start that is rounded up costs nothing
 
     def least_cost(self, unmet: float) -> Bound:
         """Return the least cost with at most so many left out."""
-        found = self._solved(self._costs(), unmet)
+        found = self._whole(unmet)
         x = found.x
         served = tuple(
             (group, way, amount)
@@ -165,32 +173,40 @@ class Program:
                 + x[starts].sum() * self._work.stocks[stock].start_s
             )
         left_out = float(x[self._m : self._y].sum())
-        bound = float(found.mip_dual_bound)
-        return Bound(left_out, bound, served, tuple(held), float(x[self._y : self._h].sum()))
+        return Bound(left_out, found.least, served, tuple(held), float(x[self._y : self._h].sum()))
 
     def _columns(self, place: int) -> tuple[slice, slice]:
         windows = self._work.windows
         first, start = self._h + place * windows, self._z + place * windows
         return slice(first, first + windows), slice(start, start + windows)
 
-    def _solved(self, cost: Floats, unmet: float | None):  # type: ignore[no-untyped-def]  # noqa: ANN202  # scipy's own
+    def _whole(self, unmet: float) -> _Found:
+        """Return the least cost with whole starts, as far as that is worth searching for."""
+        split = self._solved(self._costs(), unmet)
+        starts = split.x[self._z :]
+        if np.abs(starts - np.round(starts)).max(initial=0.0) < SLACK:
+            return split
+        whole = np.zeros(self._size)
+        whole[self._z :] = 1
+        found = self._solved(self._costs(), unmet, whole)
+        return _Found(found.x if len(found.x) else split.x, max(found.least, split.least))
+
+    def _solved(self, cost: Floats, unmet: float | None, whole: Floats | None = None) -> _Found:
         constraints = [self._rows.constraint(self._size)]
         if unmet is not None:
             rows = _Rows()
             rows.add([(at, 1.0) for at in range(self._m, self._y)], 0.0, unmet + SLACK)
             constraints.append(rows.constraint(self._size))
-        whole = np.zeros(self._size)
-        whole[self._z :] = 1
         scale = max(1e-12, float(np.abs(cost).max()))
         found = milp(
             cost / scale, constraints=constraints, integrality=whole, bounds=Bounds(0.0, np.inf),
-            options={"mip_rel_gap": GAP, "time_limit": LIMIT_S},
+            options={"mip_rel_gap": GAP, "node_limit": NODES},
         )  # fmt: skip
-        if found.x is None:
+        if whole is None and found.x is None:
             raise ArithmeticError(f"the oracle's program has no solution: {found.message}")
-        bound = found.mip_dual_bound if found.mip_dual_bound is not None else found.fun
-        found.mip_dual_bound = min(bound, found.fun) * scale
-        return found
+        x = np.empty(0) if found.x is None else np.asarray(found.x)
+        least = found.fun if whole is None else found.mip_dual_bound
+        return _Found(x, -np.inf if least is None else float(least) * scale)
 
     def _costs(self) -> Floats:
         work, cost = self._work, np.zeros(self._size)
