@@ -224,8 +224,8 @@ class Lane(asyncio.Protocol):
         self._respond(response)
         if not self._reading:
             self._read(on=True)
-        if self._rest:
-            self._advance()
+        if self._rest:  # in a turn of its own: what was answered is to be counted first
+            self._loop.call_soon(self._advance)
 
     def _respond(self, response: Response) -> None:
         transport = self._transport

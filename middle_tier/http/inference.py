@@ -84,7 +84,7 @@ class Inference:
         if defaults := self.router.policy.wants:
             wanted = with_defaults(form.wanted, defaults, claims.sub)
             query = query.but(want=wanted.want, deadline_ms=wanted.deadline_ms)
-        job = Job(caller, query, form, buffers, started, self._close)
+        job = Job(caller, query, form, buffers, started, self)
         key = call.key if call.key is not None else form.id
         if key is None:
             return self._pursued(job)
@@ -108,36 +108,33 @@ class Inference:
             return oip.failure(error)
         return await settled(self._pursued(job))
 
-    def _close(self, job: Job, outcome: Outcome | None) -> Response | None:
-        """Every job ends here: counted, and answered unless its client has gone away."""
-        tenant, task = job.query.tenant, job.query.want.task
-        if outcome is None:
-            self.tally.failed(tenant, task, "cancelled")
-            return None
+    def response(self, job: Job, outcome: Outcome, elapsed_ms: float) -> Response:
+        """Return what the caller of a job gets."""
         try:
             answer, buffers = outcome.result()
+            job.met = self._met(job.query, answer, elapsed_ms)
+            plan = None if job.plan is None else explained(job.query.want, job.plan)
+            said = Said(job.query.want.task, job.form.id, elapsed_ms, job.met, plan)
+            return self._render(said, answer, buffers, job.form.outputs)
         except MeshError as error:
-            self.tally.failed(tenant, task, outcome_of(error))
             return oip.failure(self._known_names(job.query, error))
-        except Exception as error:  # noqa: BLE001  # the border: callers get an incident's id
-            self.tally.failed(tenant, task, "failed")
-            return incident(error)
-        try:
-            return self._answered(job, answer, buffers)
         except Exception as error:  # noqa: BLE001  # the border: callers get an incident's id
             return incident(error)
 
-    def _answered(self, job: Job, answer: Answer, buffers: tuple[Bytes, ...]) -> Response:
-        query, form = job.query, job.form
-        elapsed_ms = (self._clock.now() - job.started) * 1000.0
-        met = self._met(query, answer, elapsed_ms)
-        task = query.want.task
-        self.tally.answered(
-            query.tenant, task, answer, rows=form.rows, elapsed_ms=elapsed_ms, met=met
-        )
-        plan = None if job.plan is None else explained(query.want, job.plan)
-        said = Said(task, form.id, elapsed_ms, met, plan)
-        return self._render(said, answer, buffers, form.outputs)
+    def count(self, job: Job, outcome: Outcome | None, elapsed_ms: float) -> None:
+        """Count a job that has ended; every one ends here."""
+        tenant, task = job.query.tenant, job.query.want.task
+        if outcome is None:
+            self.tally.failed(tenant, task, "cancelled")
+        elif outcome.answer is None:
+            error = outcome.error
+            how = outcome_of(error) if isinstance(error, MeshError) else "failed"
+            self.tally.failed(tenant, task, how)
+        else:
+            rows, met = job.form.rows, job.met
+            self.tally.answered(
+                tenant, task, outcome.answer, rows=rows, elapsed_ms=elapsed_ms, met=met
+            )
 
     def _met(self, query: Query, answer: Answer, elapsed_ms: float) -> bool:
         """Whether every objective was kept, as far as this gate can tell."""

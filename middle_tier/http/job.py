@@ -3,7 +3,7 @@
 What a request means, and what is made of its outcome, is in `inference`.
 """
 
-from collections.abc import Callable
+from typing import Protocol
 
 from middle_tier.fairness import Felt
 from middle_tier.gate import Caller
@@ -18,17 +18,29 @@ from protocol.errors import DeadlineError, NoCandidateError, OverBudgetError
 from protocol.messages import Query
 
 
+class Ending(Protocol):
+    """What becomes of a job in the end."""
+
+    def response(self, job: "Job", outcome: Outcome, elapsed_ms: float) -> Response:
+        """Return what its caller gets; never raises."""
+        ...
+
+    def count(self, job: "Job", outcome: Outcome | None, elapsed_ms: float) -> None:
+        """Count it, once, after its response; None: its caller went away first."""
+        ...
+
+
 class Job:
     """A `Pending`. The mutable state is who is to be told, or the response nobody waits for yet."""
 
     __slots__ = (
-        "_close", "_pursuit", "_response", "_told", "buffers", "caller", "form", "plan",
+        "_ending", "_pursuit", "_response", "_told", "buffers", "caller", "form", "met", "plan",
         "query", "started",
     )  # fmt: skip
 
     def __init__(
         self, caller: Caller, query: Query, form: Form, buffers: tuple[Bytes, ...],
-        started: float, close: "Close",
+        started: float, ending: Ending,
     ) -> None:  # fmt: skip
         self.caller = caller
         self.query = query
@@ -37,7 +49,9 @@ class Job:
         self.started = started
         self.plan: Plan | None = None
         """What is to be explained with the answer."""
-        self._close = close
+        self._ending = ending
+        self.met = False
+        """Set with the response: whether every objective was kept."""
         self._pursuit: Pursuing
         self._told: Told | None = None
         self._response: Response | None = None
@@ -59,18 +73,20 @@ class Job:
         self._told = None
         self._pursuit.stop()
         self.caller.end()
-        self._close(self, None)
+        self._ending.count(self, None, 0.0)
 
     def _ended(self, outcome: Outcome) -> None:
+        """Who waits comes first: what is counted and metered can wait for the response."""
         told, self._told = self._told, None
-        cost_usd = 0.0 if outcome.answer is None else outcome.answer.cost_usd
         elapsed_ms = self.caller.elapsed_ms(self.started)
-        self.caller.end(cost_usd, felt(self.query.want.latency_ms, elapsed_ms, outcome))
-        response = self._close(self, outcome)
+        response = self._ending.response(self, outcome, elapsed_ms)
         if told is None:
             self._response = response
         else:
             told(response)
+        cost_usd = 0.0 if outcome.answer is None else outcome.answer.cost_usd
+        self.caller.end(cost_usd, felt(self.query.want.latency_ms, elapsed_ms, outcome))
+        self._ending.count(self, outcome, elapsed_ms)
 
 
 def felt(latency_ms: float, elapsed_ms: float, outcome: Outcome) -> Felt | None:
@@ -85,7 +101,3 @@ def felt(latency_ms: float, elapsed_ms: float, outcome: Outcome) -> Felt | None:
     if isinstance(error, DeadlineError | OverBudgetError):
         return Felt(latency_ms, late=True, wait_ms=None)
     return None
-
-
-Close = Callable[[Job, Outcome | None], Response | None]
-"""Called once for each job, with what came of it, or None when its caller went away first."""
