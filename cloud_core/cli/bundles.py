@@ -1,4 +1,4 @@
-"""``tiermesh bundles``: build them, and look at those in local folders."""
+"""``tiermesh bundles``: build them, and look at those published or in a folder."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,16 +7,26 @@ import typer
 
 from cloud_core.builder import process
 from cloud_core.builder.recipe import BUNDLED
-from cloud_core.cli import show
+from cloud_core.cli import publishing, show
+from cloud_core.cli.reach import HOME, Dir
 from protocol.bundles import MANIFEST, Manifest, Variant
 from protocol.errors import UnknownError
 
-app = typer.Typer(help="Build bundles, and look at those in local folders.", no_args_is_help=True)
+app = typer.Typer(help="Build, publish and look at bundles.", no_args_is_help=True)
+app.command("publish")(publishing.publish)
+app.command("promote")(publishing.promote)
+app.command("rollback")(publishing.rollback)
+app.command("verify")(publishing.verify)
+app.command("renew")(publishing.renew)
+app.command("publisher")(publishing.publisher)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Folder = Annotated[
-    Path, typer.Argument(help="A folder with bundles in it.", exists=True, file_okay=False)
-]
+    Path | None,
+    typer.Argument(help="A folder with built bundles; else those published in --dir.",
+                   exists=True, file_okay=False),
+]  # fmt: skip
+What = Annotated[str, typer.Argument(help="A folder with built bundles, or a published bundle.")]
 
 
 @app.command()
@@ -63,8 +73,11 @@ def build(
 
 
 @app.command("list")
-def list_(folder: Folder, *, as_json: Json = False) -> None:
-    """List the bundles below a folder."""
+def list_(folder: Folder = None, *, mesh: Dir = HOME, as_json: Json = False) -> None:
+    """List the bundles below a folder, or those published, with each version's channel."""
+    if folder is None:
+        publishing.listed(mesh, as_json=as_json)
+        return
     rows = [{"folder": str(path), **_summary(one)} for path, one in _found(folder).items()]
     if as_json:
         show.as_json({"bundles": rows})
@@ -74,9 +87,10 @@ def list_(folder: Folder, *, as_json: Json = False) -> None:
 
 
 @app.command("show")
-def show_(folder: Folder, *, as_json: Json = False) -> None:
-    """Show the variants of the bundles below a folder."""
-    found = _found(folder)
+def show_(what: What, *, mesh: Dir = HOME, as_json: Json = False) -> None:
+    """Show the variants of the bundles below a folder, or of a published bundle."""
+    folder = Path(what)
+    found = _found(folder) if folder.is_dir() else publishing.current(mesh, what)
     if as_json:
         show.as_json({"bundles": [_whole(path, manifest) for path, manifest in found.items()]})
         return

@@ -7,7 +7,7 @@ import typer
 
 from cloud_core import backup as backups
 from cloud_core.audit.log import AuditLog
-from cloud_core.cli import show
+from cloud_core.cli import show, signingkeys
 from cloud_core.cli.reach import HOME, Dir, Json, layout
 from cloud_core.issuer import write_secret_bytes
 from cloud_core.up.state import running
@@ -15,6 +15,8 @@ from edge_agent.clock import SystemClock
 from protocol.errors import ConflictError, UnknownError
 
 app = typer.Typer(help="The keys of the mesh.", no_args_is_help=True)
+app.command("create")(signingkeys.create)
+app.command("rotate")(signingkeys.rotate)
 
 Passphrase = Annotated[
     Path | None,

@@ -16,10 +16,15 @@ from protocol.errors import ConflictError, ForbiddenError
 
 
 class Keyring:
-    """Folders with keys. A passphrase opens the encrypted ones."""
+    """A folder with keys, and one for root keys where they lie apart (a stick, say).
 
-    def __init__(self, *folders: Path, passphrase: bytes | None = None) -> None:
-        self._folders = folders
+    A passphrase opens the encrypted ones.
+    """
+
+    def __init__(
+        self, folder: Path, *, offline: Path | None = None, passphrase: bytes | None = None
+    ) -> None:
+        self._folders = (folder,) if offline is None else (folder, offline)
         self._passphrase = passphrase
 
     def __repr__(self) -> str:
@@ -31,7 +36,7 @@ class Keyring:
         return self._passphrase is not None
 
     def make(self, role: str, *, encrypted: bool = False) -> SSlibKey:
-        """Make a key in the first folder; return its public half."""
+        """Make a key, a root's in the folder for those; return its public half."""
         private = Ed25519PrivateKey.generate()
         public = SSlibKey.from_crypto(private.public_key())
         how: serialization.KeySerializationEncryption = serialization.NoEncryption()
@@ -42,7 +47,8 @@ class Keyring:
         pem = private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how
         )
-        write_secret(self._folders[0] / _name(role, public.keyid), pem.decode())
+        folder = self._folders[-1 if role == "root" else 0]
+        write_secret(folder / _name(role, public.keyid), pem.decode())
         return public
 
     def signers(self, role: str, key_ids: Iterable[str], least: int) -> list[CryptoSigner]:
@@ -51,13 +57,14 @@ class Keyring:
         if len(found) < least:
             raise ForbiddenError(
                 f"{len(found)} of {least} keys for {role} are here",
-                f"bring them to {self._folders[0]}, or give --keys FOLDER",
+                f"bring them to {self._folders[0]}, or give --root-keys FOLDER",
             )
         return [self._opened(path) for path in found[:least]]
 
     def holds(self, role: str, key_ids: Iterable[str], least: int) -> bool:
-        """Whether `signers` would find its keys; they are not opened."""
-        return sum(self._path(role, key_id) is not None for key_id in key_ids) >= least
+        """Whether `signers` would find its keys, and could open them."""
+        paths = (self._path(role, key_id) for key_id in key_ids)
+        return sum(path is not None and self._opens(path) for path in paths) >= least
 
     def remove(self, role: str, key_id: str) -> None:
         """Remove a key that may sign nothing any more."""
@@ -68,6 +75,9 @@ class Keyring:
     def _path(self, role: str, key_id: str) -> Path | None:
         paths = (folder / _name(role, key_id) for folder in self._folders)
         return next((path for path in paths if path.exists()), None)
+
+    def _opens(self, path: Path) -> bool:
+        return self._passphrase is not None or b"ENCRYPTED" not in path.read_bytes()
 
     def _opened(self, path: Path) -> CryptoSigner:
         pem = path.read_bytes()

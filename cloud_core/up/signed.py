@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from cloud_core.audit.log import AuditLog
 from cloud_core.registry.keys import Keyring
 from cloud_core.registry.repository import Repository
 from cloud_core.registry.store import RegistryStore
 from cloud_core.up.layout import Layout
 from edge_agent.audit import Audit
 from edge_agent.bundles.believed import Rights
+from edge_agent.clock import SystemClock
 from protocol.bundles import MANIFEST
 from protocol.errors import UnknownError
 
@@ -38,7 +40,7 @@ def founded(layout: Layout, now: Callable[[], float], *, audit: Audit | None = N
 
 def sign(layout: Layout, demo: Path, others: Iterable[Path], now: Callable[[], float]) -> None:
     """Publish what is in these folders, as far as it is new; renew what expires before long."""
-    made = founded(layout, now)
+    made = founded(layout, now, audit=AuditLog(layout.audit, SystemClock()))
     for publisher, folders in ((DEMO, (demo,)), (LOCAL, tuple(others))):
         for folder in folders:
             for bundle in found(folder):

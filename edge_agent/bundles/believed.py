@@ -1,15 +1,18 @@
 """Pure. The small types of trust: floors, rights, targets. Whether to believe one is trust's."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, NewType
+from typing import Annotated, Literal, NewType, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from tuf.api.metadata import TargetFile
 
-from protocol.bundles import Digest, Manifest
+from protocol.bundles import Manifest
 from protocol.errors import UntrustedError
-from protocol.types import Count, Name, Rows
+from protocol.names import NAME_PATTERN
+from protocol.types import Rows
 
 Channel = Literal["current", "candidate", "withdrawn"]
 """Current: what nodes install; candidate: published, not promoted; withdrawn: rolled back from."""
@@ -58,10 +61,8 @@ class Rights(_Kept):
         return any(fnmatchcase(task, pattern) for pattern in self.tasks)
 
 
-class Custom(_Kept):
-    """What a target says beside its length and digest."""
-
-    channel: Channel = "candidate"
+MAX_BYTES = 1 << 40
+"""No head of a bundle is larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,13 @@ class Target:
         return self.publisher, self.bundle
 
 
-class TargetPath(_Kept):
+@dataclass(frozen=True, slots=True)
+class TargetPath:
     """``<publisher>/<bundle>/<version>.tar``"""
 
-    publisher: Name
-    bundle: Name
-    version: Rows
+    publisher: str
+    bundle: str
+    version: int
 
     def __str__(self) -> str:
         return f"{self.publisher}/{self.bundle}/{self.version}.tar"
@@ -97,37 +99,37 @@ class TargetPath(_Kept):
     @classmethod
     def parse(cls, path: str) -> "TargetPath":
         """Return its parts; raise `UntrustedError` when it is not exactly what they would make."""
-        publisher, _, rest = path.partition("/")
-        bundle, _, file = rest.partition("/")
-        version = file.removesuffix(".tar")
-        try:
-            parts = cls.model_validate(
-                {"publisher": publisher, "bundle": bundle, "version": version}
-            )
-        except ValidationError as error:
-            raise UntrustedError(f"{path[:100]!r} is not the path of a bundle") from error
-        if str(parts) != path:
+        found = _PATH.fullmatch(path)
+        if found is None:
             raise UntrustedError(f"{path[:100]!r} is not the path of a bundle")
-        return parts
+        publisher, bundle, version = found.groups()
+        return cls(publisher, bundle, int(version))
 
 
-_DIGEST: TypeAdapter[str] = TypeAdapter(Digest)
-_SIZE: TypeAdapter[int] = TypeAdapter(Count)
+_NAME = NAME_PATTERN.strip("^$")
+_PATH = re.compile(rf"({_NAME})/({_NAME})/([1-9][0-9]{{0,8}})\.tar")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_CHANNELS = frozenset(get_args(Channel))
 
 
-def target(path: str, *, length: int, hashes: Mapping[str, str], custom: Any) -> Target:  # noqa: ANN401  # JSON
-    """Return what signed metadata says of a target; its rights are its publisher's to have."""
+def target(path: str, file: TargetFile, rights: Rights) -> Target:
+    """Return what signed metadata says of a target, with its publisher's rights.
+
+    There may be thousands, at every start: hence plain checks rather than models.
+    """
     parts = TargetPath.parse(path)
-    try:
-        return Target(
-            path=path,
-            publisher=parts.publisher,
-            bundle=parts.bundle,
-            version=parts.version,
-            digest=_DIGEST.validate_python(f"sha256-{hashes.get('sha256', '')}"),
-            size_bytes=_SIZE.validate_python(length),
-            channel=Custom.model_validate(custom or {}).channel,
-            rights=Rights(),
-        )
-    except ValidationError as error:
-        raise UntrustedError(f"{path[:100]!r}: its metadata is malformed") from error
+    digest, length, custom = file.hashes.get("sha256", ""), file.length, file.custom
+    channel: Channel | None = custom.get("channel") if isinstance(custom, dict) else None
+    sound = _HASH.fullmatch(digest) is not None and 0 <= length < MAX_BYTES
+    if channel not in _CHANNELS or channel is None or not sound:
+        raise UntrustedError(f"{path[:100]!r}: its metadata is malformed")
+    return Target(
+        path=path,
+        publisher=parts.publisher,
+        bundle=parts.bundle,
+        version=parts.version,
+        digest=f"sha256-{digest}",
+        size_bytes=length,
+        channel=channel,
+        rights=rights,
+    )

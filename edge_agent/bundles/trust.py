@@ -9,7 +9,6 @@ before it is verified. The checks are numbered; tests take each out and expect a
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 
@@ -230,8 +229,7 @@ class TrustedSet:
                     yield path, UntrustedError(f"{name} may not publish {path[:100]!r}")
                     continue
                 try:
-                    made = target(path, length=file.length, hashes=file.hashes, custom=file.custom)
-                    yield path, replace(made, rights=rights)
+                    yield path, target(path, file, rights)
                 except UntrustedError as error:
                     yield path, error
 

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from cloud_core.builder.process import ROOT
 from cloud_core.cli.bundles import app
-from protocol.errors import UnknownError
+from protocol.bundles import Manifest
+from protocol.errors import ConflictError, ForbiddenError, UnknownError
 
 DEMO = ROOT / "deploy" / "demo"
 
@@ -31,9 +32,40 @@ def test_show_prints_a_line_for_each_variant():
 
 def test_show_as_json_is_the_manifest():
     result = invoke("show", DEMO / "digits-mlp-tiny", "--json")
-    manifest = json.loads((DEMO / "digits-mlp-tiny" / "manifest.json").read_bytes())
+    manifest = Manifest.parse((DEMO / "digits-mlp-tiny" / "manifest.json").read_bytes())
     (bundle,) = json.loads(result.stdout)["bundles"]
-    assert {key: bundle[key] for key in manifest} == manifest
+    assert Manifest.model_validate(bundle) == manifest
+
+
+def test_what_is_published_is_listed_promoted_and_gone_back_from(tmp_path):
+    mesh = ("--dir", tmp_path, "--json")
+    made = json.loads(invoke("publish", DEMO, *mesh).stdout)["published"]
+    assert {(one["bundle"], one["channel"], one["new"]) for one in made} == {
+        ("digits-cnn-small", "current", True), ("digits-mlp-tiny", "current", True),
+    }  # fmt: skip
+    again = json.loads(invoke("publish", DEMO, *mesh).stdout)["published"]
+    assert not any(one["new"] for one in again)
+    listed = json.loads(invoke("list", *mesh).stdout)["bundles"]
+    assert {one["publisher"] for one in listed} == {"local"}
+    shown = json.loads(invoke("show", "digits-mlp-tiny", *mesh).stdout)["bundles"]
+    assert shown[0]["publisher"] == "local"
+    assert invoke("verify", *mesh).exit_code == 0
+    assert isinstance(invoke("rollback", "digits-mlp-tiny", *mesh).exception, ConflictError)
+    promoted = invoke("promote", "digits-mlp-tiny", *mesh)
+    assert json.loads(promoted.stdout)["current"]["version"] == 1
+    blob = next((tmp_path / "repository" / "blobs").iterdir())
+    blob.write_bytes(b"spoiled")
+    assert invoke("verify", *mesh).exit_code == 1
+
+
+def test_a_publisher_is_added_and_revoked(tmp_path):
+    invoke("publish", DEMO / "digits-mlp-tiny", "--dir", tmp_path)
+    added = invoke("publisher", "acme", "--task", "digits", "--dir", tmp_path, "--json")
+    assert "acme" in json.loads(added.stdout)["publishers"]
+    refused = invoke("publish", DEMO, "--publisher", "acme", "--dir", tmp_path).exception
+    assert isinstance(refused, ForbiddenError)
+    revoked = invoke("publisher", "acme", "--revoke", "--dir", tmp_path, "--json")
+    assert "acme" not in json.loads(revoked.stdout)["publishers"]
 
 
 def test_a_folder_without_bundles_is_an_error(tmp_path):
