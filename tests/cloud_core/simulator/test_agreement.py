@@ -143,8 +143,8 @@ async def quiet(stepped, agents):
     """Return when every thread waits for its time, and the loop has nothing left to do."""
     for _ in range(2000):
         await settle()
-        parts = [agent._parts for agent in agents]  # noqa: SLF001  # nothing else tells
-        runs = sum(len(part.serving._ends) for part in parts)  # noqa: SLF001  # the same
+        parts = [agent.parts for agent in agents]
+        runs = sum(len(part.serving._ends) for part in parts)  # noqa: SLF001  # nothing else tells
         # Of several loads on one node one is under way, the others wait for it.
         loads = sum(
             any(holding.state == "loading" for holding in part.holdings.all.values())
