@@ -16,6 +16,7 @@ from middle_tier.sight.liveness import Health
 from middle_tier.sight.news import News
 from middle_tier.sight.offers import node_key, offer_key, offer_name, way
 from middle_tier.sight.roll import Roll, Seen, state_of, status_of
+from middle_tier.sight.runtimes import RunTimes
 from protocol.adverts import Capacity, Description, NodeStatus, SiteCapacity, VariantInfo
 from protocol.bundles import Task
 from protocol.errors import UnknownError
@@ -45,7 +46,8 @@ class View:
         self._tasks: dict[str, Task] = {}
         self._groups: dict[str, Groups] = {}
         self.tasks: Mapping[str, Task] = MappingProxyType(self._tasks)
-        self._lessons = Lessons(self.table, self._news)
+        self._runs = RunTimes(self.table)
+        self._lessons = Lessons(self.table, self._runs)
 
     def __repr__(self) -> str:
         nodes, sites = len(self._nodes.seen), len(self._sites.seen)
@@ -197,13 +199,13 @@ class View:
         seen = self._nodes.seen.get((candidate.site, candidate.node))
         if seen is None:
             return
+        self._runs.loaded(seen.members[""], candidate, answer)
         self._news.answered(seen.members[""], candidate, answer, now)
         seen.heard_s = now
         if seen.lost:
             seen.lost = False
             self._place(seen, now)
-        link_ms = elapsed_ms - answer.held_ms - candidate.transfer_ms
-        self._lessons.add(seen, answer, link_ms, now)
+        self._lessons.add(seen, candidate, answer, elapsed_ms=elapsed_ms, now=now)
 
     def refused(self, candidate: Candidate, refusal: Refusal, now: float) -> None:
         """Learn from a refusal: how long the queue is, and what not to ask again for a while."""
@@ -270,7 +272,11 @@ class View:
 
     def nodes(self, now: float) -> tuple[NodeStatus, ...]:
         """Return every node heard of, for people."""
-        return tuple(status_of(seen, now) for _, seen in sorted(self._nodes.seen.items()))
+        self.table.settle()
+        return tuple(
+            status_of(seen, now, self._runs.seen(seen.members[""]))
+            for _, seen in sorted(self._nodes.seen.items())
+        )
 
     def sites(self, now: float) -> tuple[SiteStatus, ...]:
         """Return every site below or beside that was heard of, for people."""

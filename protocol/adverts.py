@@ -123,6 +123,23 @@ class SiteCapacity(Wire):
     offers: Many[Offer] = ()
 
 
+class RunsSeen(Wire):
+    """What a router predicts of one variant's runs on a node, beside what answers have shown.
+
+    For one row; larger batches are put down as what one row would have taken.
+    """
+
+    variant: VariantId
+    count: Count
+    """Answers that were looked at: the last few."""
+    predicted_p50_ms: NonNegative
+    predicted_p99_ms: NonNegative
+    observed_p50_ms: NonNegative
+    observed_p99_ms: NonNegative
+    correction: NonNegative
+    """What the prediction is over the median that was profiled."""
+
+
 class NodeStatus(Wire):
     """A node as its site's router sees it."""
 
@@ -132,6 +149,8 @@ class NodeStatus(Wire):
     variants: Many[VariantId] = ()
     """All that it can run."""
     unable: dict[str, str] = Field(default_factory=dict)
+    runs: Many[RunsSeen] = ()
+    """Of the variants that it has answered with lately."""
 
 
 class Survey(Wire):

@@ -17,6 +17,12 @@ TIERS = ("edge", "middle", "cloud")
 COLUMNS = ("tier", "site", "node", "health", "state", "hardware", "warm", "queue ms", "link ms")
 
 
+RUNS = (
+    "variant", "answers", "predicted p50", "observed p50", "predicted p99", "observed p99",
+    "correction",
+)  # fmt: skip
+
+
 @app.command("list")
 def list_(
     context: typer.Context,
@@ -44,7 +50,7 @@ def show_(
     folder: Dir = HOME,
     as_json: Json = False,
 ) -> None:
-    """Show one node: what is warm, what it can run, what it cannot and why."""
+    """Show one node: what is warm, what it can run, what it cannot; predicted against observed."""
     found = _one(_nodes(where(context, url, token, folder)), node)
     if as_json:
         show.as_json(found)
@@ -56,6 +62,8 @@ def show_(
     show.fields([*pairs, ("health", found["health"]), ("silent_s", found["silent_s"])])
     show.fields([("in memory", loaded), ("can run", found["variants"])])
     show.table(("cannot run", "why"), found["unable"].items())
+    if found.get("runs"):
+        show.table(RUNS, (_runs(one) for one in found["runs"]), title="a run of one row, in ms")
 
 
 @app.command()
@@ -149,3 +157,9 @@ def _order(place: Where, name: str, verb: str, *, as_json: bool) -> None:
         show.as_json(done)
     else:
         show.console.print(f"{verb}: {advert['site']}/{advert['node']}", highlight=False)
+
+
+def _runs(one: Mapping[str, Any]) -> tuple[str, ...]:
+    ms = ("predicted_p50_ms", "observed_p50_ms", "predicted_p99_ms", "observed_p99_ms")
+    figures = (f"{one[name]:.3g}" for name in ms)
+    return (one["variant"], str(one["count"]), *figures, f"x{one['correction']:.2f}")

@@ -5,7 +5,7 @@ from typing import Any
 from middle_tier.scheduler.types import Candidate, Plan, Rejected
 from protocol.messages import Want
 
-_INTERNAL = frozenset({"marginal_ms"})
+_INTERNAL = frozenset({"marginal_ms", "mbps"})
 
 PARTS = ("link_ms", "transfer_ms", "queue_ms", "cold_ms", "run_ms")
 """Of a finish, in order; they add up to it."""

@@ -165,6 +165,7 @@ def seen_by(claims: Claims, view: Seeing, status: NodeStatus) -> dict[str, objec
     ]
     document["variants"] = [name for name in status.variants if name in own]
     document["unable"] = {}
+    document["runs"] = [run for run in document["runs"] if run["variant"] in own]
     return document
 
 

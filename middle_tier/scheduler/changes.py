@@ -64,9 +64,18 @@ class Copy:
             self.now = np.empty((len(table), len(self._rows) + 1))
             self.now[:, :-1] = table.take(self._rows, axis=1)
             return
-        if len(self._place) != table.shape[1]:
-            self._place = np.full(table.shape[1], len(self._rows), np.intp)
-            self._place[self._rows] = np.arange(len(self._rows))
         if changed:
             rows = changed[0] if len(changed) == 1 else np.concatenate(changed)
-            self.now[:, self._place.take(rows)] = table.take(rows, axis=1)
+            self.now[:, self._places(table.shape[1]).take(rows)] = table.take(rows, axis=1)
+
+    def places(self, changed: list[Rows]) -> Rows:
+        """Return the places of those rows that are here."""
+        rows = np.unique(np.concatenate(changed))
+        found = self._places(int(rows[-1]) + 1).take(rows)
+        return found[found < len(self._rows)]
+
+    def _places(self, size: int) -> Rows:
+        if len(self._place) < size:
+            self._place = np.full(size, len(self._rows), np.intp)
+            self._place[self._rows[self._rows < size]] = np.flatnonzero(self._rows < size)
+        return self._place

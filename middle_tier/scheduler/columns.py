@@ -1,5 +1,6 @@
 """The groups of a view as columns, one row a group: storage and growth. Their meaning: table."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -95,6 +96,13 @@ class Columns:
         for place, size in enumerate(sizes):
             self.batch_ms[row, place] = profile.runs[size].ms
         self.marginal_ms[row] = marginal_ms(profile)
+
+    def set_runs(self, rows: list[int], profile: Profile, shape: Sequence[float]) -> None:
+        """Write run times with a median as the profile's, and quantiles as `shape` has them."""
+        sizes = _kept(sorted(profile.runs))
+        medians = [profile.runs[size].ms[0] for size in sizes]
+        medians += medians[-1:] * (BATCHES - len(medians))
+        self.batch_ms[rows] = np.outer(medians, shape)
 
 
 def grown(column: Column, capacity: int) -> Column:

@@ -31,9 +31,12 @@ TIMINGS = 64
 """Run-time columns (by rows and percentile), and columns of links, remembered by a lens."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Timing:
     """Columns of a lens for one batch size and percentile."""
+
+    seen: int
+    """How often run times had changed when it was made, or mended."""
 
     run_ms: Floats
     busy_usd: Floats
@@ -107,12 +110,29 @@ class Groups:
         if timing is None:
             while len(lens.timings) >= TIMINGS:
                 del lens.timings[next(iter(lens.timings))]
-            columns = self.table.columns
-            run = run_ms(columns, lens.rows, batch, percentile)
-            median = run_ms(columns, lens.rows, batch, 50.0)
-            timing = Timing(run, median * lens.prices.busy, median * lens.prices.beside)
+            timing = self._timed(lens, np.arange(len(lens.rows)), batch, percentile)
             lens.timings[batch, percentile] = timing
+        elif timing.seen != self.table.sums.reshaped.count:
+            self._mend(lens, timing, batch, percentile)
         return timing
+
+    def _timed(self, lens: Lens, places: Rows, batch: int, percentile: float) -> Timing:
+        columns, rows = self.table.columns, lens.rows.take(places)
+        run, median = (run_ms(columns, rows, batch, each) for each in (percentile, 50.0))
+        busy, beside = lens.prices.busy.take(places), lens.prices.beside.take(places)
+        return Timing(self.table.sums.reshaped.count, run, median * busy, median * beside)
+
+    def _mend(self, lens: Lens, timing: Timing, batch: int, percentile: float) -> None:
+        """Take the run times that have changed into a timing."""
+        changed = self.table.sums.reshaped.since(timing.seen)
+        places = np.arange(len(lens.rows)) if changed is None else lens.copy.places(changed)
+        new = self._timed(lens, places, batch, percentile)
+        timing.seen = new.seen
+        timing.run_ms[places] = new.run_ms
+        timing.busy_usd[places] = new.busy_usd
+        timing.beside_usd[places] = new.beside_usd
+        for place in places.tolist():
+            timing.opened.pop(place, None)
 
     def way_ms(self, lens: Lens, percentile: float, nbytes: int) -> Floats:
         """Return the best link of each row's pool, with the transfer of so many bytes."""

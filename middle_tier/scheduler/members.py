@@ -42,7 +42,7 @@ class PoolKey(NamedTuple):
     """Tells apart the lines of one site's summary."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Member:
     """One choosable thing. The table changes it; the planner reads it."""
 
@@ -70,8 +70,10 @@ class Member:
     """Variant -> when it will be loaded, in ms on the view's clock."""
     barred: dict[str, float] = field(default_factory=dict)
     """Variant -> until when it is not asked for it again, in ms on the view's clock."""
+    pace: float = 1.0
+    """Observed run times over what its class takes, whatever the variant ..."""
     factors: dict[str, float] = field(default_factory=dict)
-    """Variant -> observed run time over the class's profile."""
+    """... and what one variant differs from that, where it does."""
 
     def queue_ms(self, now_ms: float) -> float:
         """Work before a new ask: what it reported, less its age, or what we know to be there."""
@@ -84,7 +86,7 @@ class Member:
         return ms
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Pool:
     """Members with one key, and the block of rows that they serve.
 
@@ -114,6 +116,8 @@ class Pool:
     known: Sequence[VariantInfo] = ()
     """What `infos` has come from whole: whoever brings the same object brings no news."""
     empty_since_ms: float | None = None
+    load_ms: list[float] = field(default_factory=list)
+    """What loading each variant takes: its profile's, as observed."""
     typical: dict[tuple[int, int], float] = field(default_factory=dict)
     """Median run of (place in `infos`, rows) by the profile, remembered."""
 

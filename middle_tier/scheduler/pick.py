@@ -135,9 +135,9 @@ def _parts_ms(look: Look, group: Group, member: Member) -> Parts:
         link = member.link_at[percentile] = member.link.at(percentile)
     transfer = transfer_ms(look.nbytes, member.mbps)
     cold = 0.0 if group.warm else _cold_ms(look, group, member)
-    factor = member.factors.get(variant)
-    if factor is None:  # the class's
-        factor = look.table.columns.now.item(FACTOR, group.warm_row)
+    factor = look.table.columns.now.item(FACTOR, group.warm_row) * member.pace
+    if member.factors:
+        factor *= member.factors.get(variant, 1.0)
     run = group.run_ms * factor
     finish = finish_ms(link=link, transfer=transfer, queue=queue, cold=cold, run=run)
     return finish, link, transfer, queue, cold, run
@@ -145,7 +145,7 @@ def _parts_ms(look: Look, group: Group, member: Member) -> Parts:
 
 def _cold_ms(look: Look, group: Group, member: Member) -> float:
     """Loading, or what is left of it where it has begun."""
-    load_ms = group.info.profile.load_ms
+    load_ms = group.pool.load_ms[group.warm_row - group.pool.first]
     ready_at_ms = member.loading.get(group.info.variant)
     return load_ms if ready_at_ms is None else min(load_ms, max(0.0, ready_at_ms - look.now_ms))
 

@@ -198,6 +198,7 @@ def as_candidate(look: Look, group: Group, best: Predicted, cost: tuple[float, f
         cost[0],
         group.marginal_ms / member.count * look.batch,
         cost[1],
+        member.mbps,
     )
 
 

@@ -3,11 +3,13 @@
 A sum is a bound: no (scanned) member is better than it says. Who is in which row is in table.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edge_agent.admission import transfer_ms
 from middle_tier.scheduler.changes import Changes
-from middle_tier.scheduler.columns import SCAN, Columns, Floats, grown, widened
+from middle_tier.scheduler.columns import FACTOR, SCAN, Columns, Floats, grown, widened
 from middle_tier.scheduler.members import Ints, Member, Pool
 from protocol.types import QUANTILES
 
@@ -15,6 +17,10 @@ WAY = len(QUANTILES) + 1
 
 DIRTY_LIMIT = 32
 """Changes of load that may wait for the next decision."""
+
+
+SLIGHT = 0.05
+"""A correction below this is none."""
 
 
 class Sums:
@@ -31,6 +37,8 @@ class Sums:
         """
         self.changes = Changes()
         """Of the rows' lines that change all the time."""
+        self.reshaped = Changes()
+        """Of what rows say of run times, while the shape stays as it is."""
         self._columns = columns
         self._load: Floats = np.full((2, 1), np.inf)
         """`free_at_ms` and `own_ms` by slot; slot 0 is nobody."""
@@ -165,7 +173,7 @@ class Sums:
                 self.links += 1
 
     def set_factor(self, member: Member, variant: str, factor: float) -> None:
-        """Correct one member's run times of one variant."""
+        """Correct one member's run times of one variant, over what its class takes."""
         member.factors[variant] = factor
         pool = member.pool
         if pool is not None and variant in pool.index:
@@ -181,8 +189,51 @@ class Sums:
         column, warm = self._columns.factor, pool.first + pool.index[variant]
         column[warm] = column[warm + pool.size] = factor
 
-    def floor_factors(self, pool: Pool) -> None:
-        """Somebody has come who runs as the class does."""
+    def set_pace(self, member: Member, pace: float) -> None:
+        """Correct one member's run times of all variants."""
+        member.pace = pace
+        if member.pool is not None and len(member.pool.members) <= SCAN:
+            self.sum_all_factors(member.pool)
+
+    def shift_class(self, pool: Pool, by: float, least: float, most: float) -> None:
+        """Correct the run times of all variants of a pool, within limits."""
+        block = slice(pool.first, pool.own_row)
+        factor = self._columns.factor[block]
+        np.clip(factor * by, least, most, out=factor)
+        self.sum_all_factors(pool)
+
+    def fade_class(self, pool: Pool) -> None:
+        """Take half of what is known of a pool's run times back."""
+        block = slice(pool.first, pool.own_row)
+        factor = self._columns.factor[block]
+        if (factor != 1.0).any():
+            np.sqrt(factor, out=factor)
+            factor[np.abs(factor - 1.0) < SLIGHT] = 1.0
+            self.sum_all_factors(pool)
+
+    def set_load_ms(self, pool: Pool, at: int, ms: float) -> None:
+        """Correct what loading a variant takes on a class."""
+        cold = pool.first + pool.size + at
+        pool.load_ms[at] = ms
+        if cold not in pool.loaders:
+            self._columns.cold_ms[cold] = ms
+            self.changes.add(np.array([cold]))
+
+    def reshape(self, pool: Pool, at: int, shape: Sequence[float]) -> None:
+        """Let a variant's run times scatter as `shape` says (ratios to the median, by quantile)."""
+        profile, rows = pool.infos[at].profile, [pool.first + at, pool.first + pool.size + at]
+        self._columns.set_runs(rows, profile, shape)
+        self.reshaped.add(np.array(rows))
+
+    def sum_all_factors(self, pool: Pool) -> None:
+        for variant in pool.index:
+            self.sum_factors(pool, variant)
+
+    def come(self, member: Member, pool: Pool) -> None:
+        """Somebody has come: who has no corrections runs as the class does."""
+        if member.factors or member.pace != 1.0:
+            self.sum_all_factors(pool)
+            return
         block = slice(pool.first, pool.own_row)
         least, factor = self._columns.least_factor[block], self._columns.factor[block]
         if (factor < least).any():
@@ -192,11 +243,9 @@ class Sums:
     def sum_factors(self, pool: Pool, variant: str) -> None:
         """Take what is known of a variant's runs in a pool into its rows."""
         columns, warm, members = self._columns, pool.first + pool.index[variant], pool.members
-        least: float = columns.factor.item(warm)
-        if len(members) == 1:
-            least = members[0].factors.get(variant, least)
-        elif len(members) <= SCAN:
-            least = min([other.factors.get(variant, least) for other in members])
+        least: float = columns.now.item(FACTOR, warm)
+        if 0 < len(members) <= SCAN:
+            least *= min([other.pace * other.factors.get(variant, 1.0) for other in members])
         columns.least_factor[warm] = columns.least_factor[warm + pool.size] = least
         self.changes.add(np.array((warm, warm + pool.size)))
 

@@ -73,7 +73,7 @@ class Table:
                 self._learn(pool, at, member, info)
             if all(info is known for info, known in zip(infos, pool.infos, strict=True)):
                 pool.known = infos
-        self.sums.floor_factors(pool)
+        self.sums.come(member, pool)
         member.rows = pool.own_rows
         self.sums.rescan_pool(pool, member)
         live = self.live
@@ -127,14 +127,16 @@ class Table:
             self._set_info(pool, at, info)
             self._begin_anew(pool, at, member, _ratio(old, new))
         elif new.measured and info.variant not in member.factors:
-            self.sums.set_factor(member, info.variant, _ratio(new, old))
+            usual = self.columns.factor.item(pool.first + at)
+            self.sums.set_factor(member, info.variant, _ratio(new, old) / usual / member.pace)
 
     def _begin_anew(self, pool: Pool, at: int, owner: Member, ratio: float) -> None:
         """Drop what was learnt against a profile that was replaced; keep what others run at."""
         variant = pool.infos[at].variant
+        usual = self.columns.factor.item(pool.first + at)
         for member in pool.members:
             if variant in member.factors:
-                member.factors[variant] *= ratio
+                member.factors[variant] *= ratio * usual
         owner.factors.pop(variant, None)
         self.sums.set_class_factor(pool, variant, 1.0)
 
@@ -145,6 +147,7 @@ class Table:
         rows = np.arange(first, first + 2 * size)
         own_rows = np.array([first + 2 * size])
         pool = Pool(key, number, first, rows, own_rows, list(infos), index, [None] * size)
+        pool.load_ms = [info.profile.load_ms for info in infos]
         self.pools[number] = pool
         self.by_key[key] = pool
         columns = self.columns
@@ -175,6 +178,7 @@ class Table:
 
     def _set_info(self, pool: Pool, at: int, info: VariantInfo) -> None:
         pool.infos[at] = info
+        pool.load_ms[at] = info.profile.load_ms
         pool.typical.clear()
         pool.known = ()
         warm, cold = pool.first + at, pool.first + pool.size + at
@@ -257,7 +261,7 @@ class Table:
                 loaders.append(member)
             if loaders:
                 pool.loaders[cold] = loaders
-            self.columns.cold_ms[cold] = 0.0 if loaders else pool.infos[at].profile.load_ms
+            self.columns.cold_ms[cold] = 0.0 if loaders else pool.load_ms[at]
             self.sums.changes.add(np.array([cold]))
         member.loading = loading
 

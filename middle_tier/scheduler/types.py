@@ -107,6 +107,8 @@ class Candidate(NamedTuple):
     """What it adds to its node's queue while it is in flight."""
     worth_usd: float
     """What candidates are ordered by: the cost, and what the policy prefers beside it."""
+    mbps: float = 0.0
+    """The speed that `transfer_ms` was reckoned with; 0: not known."""
 
 
 class Rejected(NamedTuple):

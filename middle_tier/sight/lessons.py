@@ -7,8 +7,10 @@ it at once. Learning from many costs little more than from one, and answers come
 from math import inf
 
 from middle_tier.scheduler.table import Table
-from middle_tier.sight.news import News
+from middle_tier.scheduler.types import Candidate
 from middle_tier.sight.roll import Seen
+from middle_tier.sight.runtimes import RunTimes
+from middle_tier.sight.speeds import FURTHEST, tells
 from protocol.adverts import Capacity
 from protocol.messages import Answer
 
@@ -22,10 +24,10 @@ AT_ONCE = 64
 class Lessons:
     """The mutable state is the answers not learnt from, and who has samples of its link."""
 
-    def __init__(self, table: Table, news: News) -> None:
+    def __init__(self, table: Table, runs: RunTimes) -> None:
         self._table = table
-        self._news = news
-        self._answers: list[tuple[Seen[Capacity], Answer, float, float]] = []
+        self._runs = runs
+        self._answers: list[tuple[Seen[Capacity], Candidate, Answer, float, float]] = []
         self._sampled: set[Seen[Capacity]] = set()
         self._learnt_s = -inf
         table.late = self.learn
@@ -33,9 +35,12 @@ class Lessons:
     def __repr__(self) -> str:
         return f"<Lessons {len(self._answers)} waiting | {len(self._sampled)} links sampled>"
 
-    def add(self, seen: Seen[Capacity], answer: Answer, link_ms: float, now: float) -> None:
-        """Take an answer, of whose time `link_ms` was the way there and back."""
-        self._answers.append((seen, answer, link_ms, now))
+    def add(
+        self, seen: Seen[Capacity], candidate: Candidate, answer: Answer, *,
+        elapsed_ms: float, now: float,
+    ) -> None:  # fmt: skip
+        """Take an answer that came `elapsed_ms` after it was asked for."""
+        self._answers.append((seen, candidate, answer, elapsed_ms - answer.held_ms, now))
         if now - self._learnt_s >= OFTEN_S or len(self._answers) >= AT_ONCE:
             self._learnt_s = now
             self.learn()
@@ -45,10 +50,10 @@ class Lessons:
         if not self._answers:
             return
         answers, self._answers = self._answers, []
-        for seen, _, link_ms, at in answers:
-            seen.samples.add(link_ms, at)
-        self._news.ran([(seen.members[""], answer) for seen, answer, _, _ in answers])
-        fresh = {seen for seen, _, _, _ in answers}
+        for seen, candidate, _, way_ms, at in answers:
+            _travelled(seen, candidate, way_ms, at)
+        self._runs.ran((seen.members[""], answer, at) for seen, _, answer, _, at in answers)
+        fresh = {seen for seen, *_ in answers}
         self._sampled |= fresh
         for seen in fresh:
             self.relink(seen)
@@ -56,17 +61,31 @@ class Lessons:
     def relink(self, seen: Seen[Capacity]) -> None:
         """See that the table has a node's link as it is believed to be now."""
         member = seen.members[""]
-        link, mbps = seen.samples.believed(seen.advert.link, member.link), seen.advert.mbps
+        link = seen.samples.believed(seen.advert.link, member.link)
+        mbps = seen.speed.believed(seen.advert.mbps, member.mbps)
         if (link is not member.link and link.ms != member.link.ms) or mbps != member.mbps:
             member.link, member.mbps = link, mbps
             self._table.sums.relink(member)
 
     def expire(self, now: float) -> None:
-        """Forget samples that are too old."""
-        for seen in [seen for seen in self._sampled if seen.samples.expire(now)]:
-            if not seen.samples:
+        """Forget samples that are too old, and corrections that nobody confirms."""
+        self._runs.fade(now)
+        for seen in list(self._sampled):
+            if not seen.samples.expire(now) | seen.speed.expire(now):
+                continue
+            if not seen.samples and not seen.speed:
                 self._sampled.discard(seen)
             self.relink(seen)
 
     def forget(self, seen: Seen[Capacity]) -> None:
         self._sampled.discard(seen)
+
+
+def _travelled(seen: Seen[Capacity], candidate: Candidate, way_ms: float, now: float) -> None:
+    """Learn from one way there and back: of the link, or where bytes were most of it, of speed."""
+    transfer_ms, link_ms = candidate.transfer_ms, seen.members[""].link.ms[0]
+    if candidate.mbps <= 0 or not tells(link_ms, transfer_ms):
+        seen.samples.add(way_ms - transfer_ms, now)
+        return
+    took_ms = max(way_ms - link_ms, transfer_ms / FURTHEST)
+    seen.speed.add(candidate.mbps * transfer_ms / took_ms, seen.advert.mbps, now)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from middle_tier.scheduler.members import Member, Pool
 from middle_tier.scheduler.table import Table
 from middle_tier.scheduler.types import Candidate
-from middle_tier.sight.corrections import CLASS_SHARE, OWN_SHARE, corrected
 from middle_tier.sight.offers import Kit, kit_of
 from protocol.adverts import Loaded, VariantInfo
 from protocol.messages import Answer, Refusal, RefusalReason
@@ -97,25 +96,6 @@ class News:
             loading = {k: v for k, v in member.loading.items() if k != answer.variant}
             self._table.set_loaded(member, {*_held(member, pool), answer.variant}, loading)
 
-    def ran(self, runs: Iterable[tuple[Member, Answer]]) -> None:
-        """Learn from answers how long runs take."""
-        sums, changed = self._table.sums, set()
-        for member, answer in runs:
-            pool, variant = member.pool, answer.variant
-            at = None if pool is None else pool.index.get(variant)
-            if pool is None or at is None or answer.cold:
-                continue
-            typical = pool.typical_ms(at, answer.batch)
-            usual = self._table.columns.factor.item(pool.first + at)
-            own = corrected(member.factors.get(variant, usual), answer.run_ms, typical, OWN_SHARE)
-            member.factors[variant] = own
-            if len(pool.members) > 1:
-                own = corrected(usual, answer.run_ms, typical, CLASS_SHARE)
-            sums.note_class_factor(pool, variant, own)
-            changed.add((pool, variant))
-        for pool, variant in changed:
-            sums.sum_factors(pool, variant)
-
     def refused(self, member: Member, candidate: Candidate, refusal: Refusal, now: float) -> None:
         """Learn from a refusal."""
         if refusal.reason in ("deadline", "queue_full") and candidate.scope == "node":
@@ -133,4 +113,4 @@ def _held(member: Member, pool: Pool) -> set[str]:
 
 
 def _load_ms(pool: Pool, variant: str) -> float:
-    return pool.infos[pool.index[variant]].profile.load_ms
+    return pool.load_ms[pool.index[variant]]

@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 from middle_tier.scheduler.members import Member, State
 from middle_tier.sight.links import LinkSamples
 from middle_tier.sight.liveness import FORGET_AFTER, Health, health, next_look_s
-from protocol.adverts import Capacity, Description, NodeStatus, SiteCapacity
+from middle_tier.sight.speeds import Speed
+from protocol.adverts import Capacity, Description, NodeStatus, RunsSeen, SiteCapacity
 
 Advert = TypeVar("Advert", Capacity, SiteCapacity)
 
@@ -24,6 +25,7 @@ class Seen(Generic[Advert]):
     """A node is one member (named ""); a site one for each line of its summary."""
     description: Description | None = None
     samples: LinkSamples = field(default_factory=LinkSamples)
+    speed: Speed = field(default_factory=Speed)
     lost: bool = False
     """Nobody listened there; until it speaks again."""
     drains: bool = False
@@ -91,7 +93,7 @@ def state_of(seen: Seen[Capacity] | Seen[SiteCapacity], now: float) -> State:
     return "draining" if drains else "ready"
 
 
-def status_of(seen: Seen[Capacity], now: float) -> NodeStatus:
+def status_of(seen: Seen[Capacity], now: float, runs: tuple[RunsSeen, ...] = ()) -> NodeStatus:
     """Return it as people are told of it."""
     description = seen.description
     return NodeStatus(
@@ -100,6 +102,7 @@ def status_of(seen: Seen[Capacity], now: float) -> NodeStatus:
         silent_s=seen.silent_s(now),
         variants=() if description is None else tuple(i.variant for i in description.variants),
         unable={} if description is None else description.unable,
+        runs=runs,
     )
 
 

@@ -1,0 +1,222 @@
+"""Pure. What answers teach of run times and loads: of a class, and of each node of it.
+
+expected = the profile's median x the class's factor x the node's pace x the node's factor for the
+variant. Averages of observed over expected move the factors; a streak of surprises moves the pace,
+or the whole class, at once; and how the rest scatters is the distribution that is predicted with.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from middle_tier.scheduler.members import Member, Pool
+from middle_tier.scheduler.runs import run_ms
+from middle_tier.scheduler.table import Table
+from middle_tier.scheduler.types import Candidate
+from middle_tier.sight.corrections import (
+    CLASS_SHARE,
+    CLASS_STREAK,
+    CLASS_WITNESSES,
+    LEAST,
+    MOST,
+    OWN_SHARE,
+    OWN_STREAK,
+    SHORTEST_MS,
+    Streak,
+    clamped,
+    corrected,
+    faded,
+)
+from middle_tier.sight.spread import Spread
+from protocol.adverts import RunsSeen
+from protocol.messages import Answer
+
+FADE_S = 30.0
+"""Silence after which a node's corrections go half the way back: it may be well again, and only a
+query that is sent there could show it."""
+
+LOAD_SHARE = 0.3
+"""Weight of a new load in what loading takes."""
+
+
+HELD = 64
+"""Nodes of a class whose surprises are held back."""
+
+SHOWN = 32
+"""Answers of a node and variant that people are shown the quantiles of."""
+
+SHOWN_S = 600.0
+"""How long after its last answer a node's are kept for that."""
+
+
+@dataclass(slots=True)
+class Taught:
+    """What is kept of a pool or a member beside the table."""
+
+    heard_s: float
+    streak: Streak = field(default_factory=Streak)
+    spreads: dict[str, tuple[int, Spread]] = field(default_factory=dict)
+    """Of a pool: by variant, while its profile is the one with this identity."""
+    observed: dict[str, deque[float]] = field(default_factory=dict)
+    """Of a member: its last runs by variant, as of one row each."""
+    answered_s: float = 0.0
+    held: dict[Member, list[tuple[int, float]]] = field(default_factory=dict)
+    """Of a pool: surprises that are not yet known to be scatter."""
+
+
+class RunTimes:
+    """The mutable state is what is kept of pools and members that have answered."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._classes: WeakKeyDictionary[Pool, Taught] = WeakKeyDictionary()
+        self._members: WeakKeyDictionary[Member, Taught] = WeakKeyDictionary()
+
+    def __repr__(self) -> str:
+        return f"<RunTimes of {len(self._classes)} classes | {len(self._members)} members>"
+
+    def ran(self, runs: Iterable[tuple[Member, Answer, float]]) -> None:
+        """Learn from answers, each with when it came, how long runs take."""
+        changed: set[tuple[Pool, str]] = set()
+        for member, answer, now in runs:
+            pool = member.pool
+            if pool is not None and answer.variant in pool.index and not answer.cold:
+                self._learn(pool, member, answer, now)
+                changed.add((pool, answer.variant))
+        for pool, variant in changed:
+            self._table.sums.sum_factors(pool, variant)
+
+    def _learn(self, pool: Pool, member: Member, answer: Answer, now: float) -> None:
+        variant, many = answer.variant, len(pool.members) > 1
+        at = pool.index[variant]
+        typical = pool.typical_ms(at, answer.batch)
+        usual = self._table.columns.factor.item(pool.first + at)
+        own = usual * member.pace * member.factors.get(variant, 1.0)
+        ratio = max(answer.run_ms, SHORTEST_MS) / max(typical * own, SHORTEST_MS)
+        share = CLASS_SHARE if many else OWN_SHARE
+        factor = clamped(usual * ratio**share)  # what is the node's own is not its class's
+        self._table.sums.note_class_factor(pool, variant, factor)
+        if many:
+            own = corrected(own, answer.run_ms, typical, OWN_SHARE)
+            member.factors[variant] = own / (factor * member.pace)
+        self._judge(pool, member, (at, ratio), now)
+        observed = self._members[member].observed.get(variant)
+        if observed is None:
+            observed = self._members[member].observed[variant] = deque(maxlen=SHOWN)
+        observed.append(answer.run_ms / max(typical, SHORTEST_MS) * pool.typical_ms(at, 1))
+
+    def _judge(self, pool: Pool, member: Member, run: tuple[int, float], now: float) -> None:
+        """Correct at once what has plainly changed. The rest is scatter.
+
+        A surprise is held back until the next answers show which of the two it was.
+        """
+        one, all_ = self._member(member, now), self._class(pool, now)
+        others, ratio = len(pool.members), run[1]
+        witnesses = min(CLASS_WITNESSES, others)
+        shift = all_.streak.add(ratio, member, length=CLASS_STREAK, witnesses=witnesses)
+        own = one.streak.add(ratio, None, length=OWN_STREAK)
+        if shift is not None and others > 1:
+            self._table.sums.shift_class(pool, shift, LEAST, MOST)
+            all_.held.clear()
+        elif own is not None:
+            self._change(pool, member, own ** (1.0 - OWN_SHARE))
+            all_.held.pop(member, None)
+        else:
+            held = all_.held.setdefault(member, [])
+            held.append(run)
+            if not one.streak.count or len(held) > OWN_STREAK or len(all_.held) > HELD:
+                del all_.held[member]
+                for each in held:
+                    self._scatter(pool, *each)
+
+    def _change(self, pool: Pool, member: Member, by: float) -> None:
+        if len(pool.members) == 1:
+            self._table.sums.shift_class(pool, by, LEAST, MOST)
+        else:
+            self._table.sums.set_pace(member, clamped(member.pace * by))
+
+    def _scatter(self, pool: Pool, at: int, ratio: float) -> None:
+        spreads, profile = self._classes[pool].spreads, pool.infos[at].profile
+        variant = pool.infos[at].variant
+        known = spreads.get(variant)
+        if known is None or known[0] != id(profile):
+            known = spreads[variant] = id(profile), Spread()
+        known[1].add(ratio)
+        shape = known[1].news(profile.run(1))
+        if shape is not None:
+            self._table.sums.reshape(pool, at, shape)
+
+    def loaded(self, member: Member, candidate: Candidate, answer: Answer) -> None:
+        """Learn from the answer of the ask that made a node load what loading takes."""
+        pool = member.pool
+        at = None if pool is None else pool.index.get(answer.variant)
+        if pool is None or at is None or not answer.cold or candidate.warm:
+            return
+        expected = pool.load_ms[at]
+        took = answer.held_ms - answer.run_ms - candidate.queue_ms
+        if expected <= 0 or took <= 0 or candidate.cold_ms < 0.99 * expected:
+            return  # it waited for a load that another had begun
+        ms = expected * clamped(took / expected) ** LOAD_SHARE
+        self._table.sums.set_load_ms(pool, at, ms)
+
+    def fade(self, now: float) -> None:
+        """Take back, little by little, what nobody has confirmed for a while."""
+        sums = self._table.sums
+        for member, taught in list(self._members.items()):
+            if now - taught.heard_s <= FADE_S:
+                continue
+            taught.heard_s = now
+            member.pace = faded(member.pace)
+            factors = {name: faded(factor) for name, factor in member.factors.items()}
+            member.factors = {name: factor for name, factor in factors.items() if factor != 1.0}
+            if member.pool is not None:
+                sums.sum_all_factors(member.pool)
+            if now - taught.answered_s > SHOWN_S and not member.factors and member.pace == 1.0:
+                del self._members[member]
+        for pool, taught in self._classes.items():
+            if now - taught.heard_s > FADE_S:
+                taught.heard_s = now
+                sums.fade_class(pool)
+
+    def _class(self, pool: Pool, now: float) -> Taught:
+        taught = self._classes.get(pool)
+        if taught is None:
+            taught = self._classes[pool] = Taught(now)
+        taught.heard_s = now
+        return taught
+
+    def _member(self, member: Member, now: float) -> Taught:
+        taught = self._members.get(member)
+        if taught is None:
+            taught = self._members[member] = Taught(now)
+        taught.heard_s = taught.answered_s = now
+        return taught
+
+    def seen(self, member: Member) -> tuple[RunsSeen, ...]:
+        """Return what was predicted of a node's runs and what came of it, for people."""
+        taught, pool = self._members.get(member), member.pool
+        if taught is None or pool is None:
+            return ()
+        known = sorted(name for name in taught.observed if name in pool.index)
+        return tuple(self._seen(member, pool, name, taught.observed[name]) for name in known)
+
+    def _seen(
+        self, member: Member, pool: Pool, variant: str, observed: Sequence[float]
+    ) -> RunsSeen:
+        columns, at = self._table.columns, pool.index[variant]
+        row = np.array([pool.first + at])
+        factor = columns.factor.item(row[0]) * member.pace * member.factors.get(variant, 1.0)
+        middle, late = (factor * run_ms(columns, row, 1, each).item(0) for each in (50.0, 99.0))
+        ordered = sorted(observed)
+        return RunsSeen(
+            variant=variant,
+            count=len(ordered),
+            predicted_p50_ms=middle,
+            predicted_p99_ms=max(middle, late),
+            observed_p50_ms=ordered[len(ordered) // 2],
+            observed_p99_ms=ordered[int(0.99 * len(ordered))],
+            correction=factor,
+        )
