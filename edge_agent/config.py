@@ -52,7 +52,7 @@ class AgentConfig(Config):
     """Repositories on this machine (a stick, a copy): looked into before the site is asked, and
     believed no more than that. Needs `trust`."""
 
-    update_s: Positive = 30.0
+    update_s: Positive = 10.0
     """Between two looks for newer bundles. Lower sees them sooner; an order to update is heeded at
     once all the same."""
 

@@ -18,7 +18,7 @@ from protocol.errors import MeshError
 
 log = logging.getLogger(__name__)
 
-BUCKETS: Mapping[str, int] = {"policy": HISTORY_LIMIT, "tenants": 8}
+BUCKETS: Mapping[str, int] = {"policy": HISTORY_LIMIT, "tenants": 8, "catalog": 1}
 """Those that every gate follows, and how many revisions of a key each keeps."""
 RETRY_S = 1.0
 

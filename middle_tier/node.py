@@ -109,7 +109,7 @@ async def running(
         if gate.register is not None:
             wanted.mirror(BUCKET).on_change(partial(_registered, gate.register))
         await enter(metering(meter, streams if config.parent else None))
-        own = await enter(_own_node(config, bus, clock, store, audit or Logged()))
+        own = await enter(_own_node(config, bus, clock, store, audit or Logged(), wanted))
         router = _router(config, bus, clock, own)
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
         await enter(routers.running(router, below=below, drain_s=config.drain_s))
@@ -192,13 +192,13 @@ def _registered(register: Register, entry: Entry) -> None:
 
 @asynccontextmanager
 async def _own_node(
-    config: SiteConfig, bus: Bus, clock: Clock, store: Store | None, audit: Audit
+    config: SiteConfig, bus: Bus, clock: Clock, store: Store | None, audit: Audit, wanted: Desired
 ) -> AsyncIterator[Agent | None]:
     """The node in this process, if any; and the mirror, unless `store` is all there is."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         stock = Stock(store) if store is not None else await enter(
-            mirrored(config, bus, clock, audit)
+            mirrored(config, bus, clock, audit, wanted)
         )  # fmt: skip
         own, started = config.agent, None
         if own is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edge_agent.audit import Audit
 from edge_agent.bundles.keeping import Changed, Keeper, root_in
-from edge_agent.bundles.sources import FolderSource, MeshSource
+from edge_agent.bundles.sources import FolderSource, MeshSource, Source
 from edge_agent.bundles.store import Store
 from edge_agent.bundles.trial import able, trying
 from edge_agent.bundles.updater import Setting, Trial, Updater, untried
@@ -14,8 +14,10 @@ from edge_agent.bus.base import Bus
 from edge_agent.clock import Clock
 from edge_agent.hardware import hardware_class
 from edge_agent.stock.inventory import pins
+from middle_tier.announced import CATALOG, Announcer, CatalogSource, on_news
 from middle_tier.blobs import Mirror
 from middle_tier.config import SiteConfig
+from middle_tier.desired import Desired
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +42,45 @@ class Stock:
 
 @asynccontextmanager
 async def mirrored(
-    config: SiteConfig, bus: Bus, clock: Clock, audit: Audit
+    config: SiteConfig, bus: Bus, clock: Clock, audit: Audit, desired: Desired
 ) -> AsyncIterator[Stock]:
     """Serve what the site has of bundles until the block ends; nothing, when it trusts nobody."""
     path = config.root
     if path is None:
         yield Stock(Store())
         return
-    updater = _updater(config, bus, clock, root_in(path), audit)
-    async with Mirror(bus, updater).serving(config.site):
-        yield Stock(updater.store(), Keeper(updater, clock, period_s=config.update_s))
+    sources = _sources(config, bus, desired)
+    updater = Updater(_setting(config, sources, clock, audit, root_in(path)))
+    keeper = Keeper(updater, clock, period_s=config.update_s)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(Mirror(bus, updater).serving(config.site))
+        if config.parent is None:
+            announcer = Announcer(desired.bucket(CATALOG), updater.told, clock)
+            keeper.looked = announcer.look
+            await stack.enter_async_context(announcer.running())
+        else:
+            desired.mirror(CATALOG).on_change(on_news(keeper.look))
+        yield Stock(updater.store(), keeper)
 
 
-def _updater(config: SiteConfig, bus: Bus, clock: Clock, root: bytes, audit: Audit) -> Updater:
-    local = (FolderSource(folder) for folder in config.repositories)
-    parent = (MeshSource(bus, config.parent),) if config.parent is not None else ()
-    return Updater(
-        Setting(
-            folder=config.kept_dir / "bundles",
-            root=root,
-            sources=(*local, *parent),
-            clock=clock,
-            wants=lambda _: True,
-            trial=_trial(config),
-            audit=audit,
-        )
+def _sources(config: SiteConfig, bus: Bus, desired: Desired) -> tuple[Source, ...]:
+    local = tuple(FolderSource(folder) for folder in config.repositories)
+    if config.parent is None:
+        return local
+    return (*local, CatalogSource(desired.mirror(CATALOG), MeshSource(bus, config.parent)))
+
+
+def _setting(
+    config: SiteConfig, sources: tuple[Source, ...], clock: Clock, audit: Audit, root: bytes
+) -> Setting:
+    return Setting(
+        folder=config.kept_dir / "bundles",
+        root=root,
+        sources=sources,
+        clock=clock,
+        wants=lambda _: True,
+        trial=_trial(config),
+        audit=audit,
     )
 
 

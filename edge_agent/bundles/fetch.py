@@ -7,6 +7,7 @@ trust's to verify.
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from edge_agent.bundles.depot import Arrival, Depot
@@ -95,9 +96,8 @@ class Wanted:
 async def _arrive(source: Source, arrival: Arrival, clock: Clock, wanted: Wanted) -> None:
     """Ask for several parts at a time; hash and write those while the next are on their way."""
     pace = Pace(wanted.limits, clock.now())
-    coming = [*_rounds(arrival.size_bytes, wanted), []]
     here: list[Piece] = []
-    for ranges in coming:
+    for ranges in chain(_rounds(arrival.size_bytes, wanted), ([],)):
         reads = [_read(source, wanted, offset, length) for offset, length in ranges]
         *pieces, _ = await together(*reads, asyncio.to_thread(_take, arrival, here))
         here = [piece for piece in pieces if piece is not None]

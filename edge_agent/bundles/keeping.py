@@ -40,6 +40,8 @@ class Keeper:
         self._clock = clock
         self._period_s = period_s
         self._wanted = asyncio.Event()
+        self.looked: Callable[[], None] = _nobody
+        """Called after each look."""
 
     def look(self) -> None:
         """Look now."""
@@ -69,6 +71,7 @@ class Keeper:
         except OSError as error:  # a full disk: what is installed goes on
             log.warning("bundles are not updated: %s", error)
             return False
+        self.looked()
         if outcome.changed:
             changed(await asyncio.to_thread(self._updater.store))
         return outcome.whole
@@ -83,6 +86,10 @@ class Keeper:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             for task in either:
                 task.cancel()
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 async def _until(event: asyncio.Event) -> None:

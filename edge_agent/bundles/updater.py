@@ -104,6 +104,16 @@ class Updater:
             return trusted.raw[role] if not rest else None
         return trusted.raw[role] if version == str(trusted.floors.roles[role].version) else None
 
+    def told(self) -> dict[str, bytes]:
+        """Every metadata file that others may hear of, by the name that they ask for."""
+        trusted = self._told.trusted
+        files = {f"{version}.root.json": data for version, data in self._told.roots.items()}
+        for role, data in (trusted.raw if trusted is not None else {}).items():
+            version = trusted.floors.roles[role].version if trusted is not None else 0
+            if role != "root":
+                files[f"{role}.json" if role == "timestamp" else f"{version}.{role}.json"] = data
+        return files
+
     def store(self) -> Store:
         """Everything that is switched in and signed for; of a spoiled version, the previous."""
         store = Store()
