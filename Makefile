@@ -72,6 +72,8 @@ bench: .venv-test/$(STAMP)  ## Measure, and print what was measured.
 	@$(TEST) tests/benchmark/tokens.py
 	@echo "==> choosing, simulated: the mesh, its rivals and the oracle (about ten minutes)"
 	@$(TEST) -m tests.benchmark.scheduling
+	@echo "==> a running mesh beside the simulator"
+	@$(TEST) -m tests.benchmark.agreement
 	@echo "==> trust in bundles"
 	@$(TEST) tests/benchmark/trust.py
 	@echo "==> the router by itself"
