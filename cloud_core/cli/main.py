@@ -13,6 +13,7 @@ from cloud_core.cli import (
     doctor,
     down,
     enrol,
+    init,
     keys,
     nodes,
     plan,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.command("up")(up.up)
 app.command("down")(down.down)
+app.command("init")(init.init)
 app.command("ask")(ask.ask)
 app.command("plan")(plan.plan)
 app.command("serve")(serve.serve)

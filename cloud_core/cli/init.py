@@ -1,0 +1,71 @@
+"""`tiermesh init`: keys, credentials and configuration for a mesh that is not a demo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cloud_core.cli import show
+from cloud_core.cli.reach import Json
+from cloud_core.identity.founding import Plan, founded
+from edge_agent.clock import SystemClock
+from protocol.errors import BadRequestError
+
+
+def init(  # noqa: PLR0913  # a command's options
+    folder: Annotated[Path, typer.Argument(help="Where to write; what is there is kept.")],
+    *,
+    hub: Annotated[str, typer.Option(help="Host of the cloud's NATS server.")] = "localhost",
+    site: Annotated[
+        list[str] | None, typer.Option(help="A site and its host, NAME=HOST; repeatable.")
+    ] = None,
+    etc: Annotated[str, typer.Option(help="Where a folder lies on its machine.")] = "/etc/tiermesh",
+    data: Annotated[str, typer.Option(help="Where it keeps its data.")] = "/var/lib/tiermesh",
+    ca_cert: Annotated[
+        Path | None, typer.Option(help="Your own certificate authority; else one is made.")
+    ] = None,
+    ca_key: Annotated[Path | None, typer.Option(help="Its key.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make keys, credentials and NATS configurations: one folder for each machine."""
+    if (ca_cert is None) != (ca_key is None):
+        raise BadRequestError("a certificate authority is two files", "give --ca-cert and --ca-key")
+    sites = dict(_named(one) for one in site or ())
+    whole = folder.expanduser().absolute()
+    plan = Plan(whole, hub, sites, etc, data, ca_certificate=ca_cert, ca_key=ca_key)
+    parts = founded(plan, SystemClock().wall())
+    if as_json:
+        show.as_json({"dir": str(whole), "machines": list(parts)})
+        return
+    show.plain("\n".join(_steps(whole, parts, etc)))
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, host = text.partition("=")
+    if not (name and equals and host):
+        raise BadRequestError(f"{text!r} is not a site and its host", "give --site NAME=HOST")
+    return name, host
+
+
+def _steps(folder: Path, parts: tuple[str, ...], etc: str) -> list[str]:
+    """What to copy where."""
+    hub, *sites = parts
+    return [
+        f"copy  {folder}/{hub}/.  to the hub's machine, as {etc}/, and there:",
+        f"        nats-server -c {etc}/nats.conf",
+        f"        tiermesh-cloud --config {etc}/cloud.json",
+        *(
+            line
+            for site in sites
+            for line in (
+                f"copy  {folder}/{site}/.  to the machine of {site}, as {etc}/, and there:",
+                f"        nats-server -c {etc}/nats.conf",
+                f"        tiermesh-site --config {etc}/site.json",
+            )
+        ),
+        f"copy  {folder}/device/ca.crt  to each device, and there (see `tiermesh enrol token`):",
+        "        tiermesh-agent enrol --token ... --url tls://HOST:4222 --ca ca.crt --node NAME",
+        f"keep  {folder}  where nobody else reads it: {folder}/identity/operator.nk and",
+        f"      {folder}/ca/ca.key best offline; nothing that runs needs them",
+        f"your own token is in {folder}/tokens/operator",
+    ]
