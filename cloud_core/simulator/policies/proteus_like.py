@@ -27,7 +27,7 @@ UNSERVED = 10.0
 """What leaving a query out costs, in units of accuracy (at most 1): more than any gain."""
 
 FILLED = 0.75
-"""Share of a device's time that may be planned: arrivals are not even, and at 1 queues never end."""
+"""Share of a device's time that may be planned: arrivals are uneven, and at 1 queues never end."""
 
 LIMIT_S = 2.0
 """For one solution; the best found by then is taken."""
