@@ -129,6 +129,10 @@ class Mesh:
         """The policy in force."""
         return wirecall.document(self._send(wirecall.get("/v1/policy")))
 
+    def now(self) -> dict[str, Any]:
+        """What this gate is doing: by tier, and its last decisions."""
+        return wirecall.document(self._send(wirecall.get("/v1/now")))
+
     def usage(self) -> dict[str, Any]:
         """What this gate has answered since it started."""
         return wirecall.document(self._send(wirecall.get("/v1/usage")))
@@ -246,6 +250,10 @@ class AsyncMesh:
     async def policy(self) -> dict[str, Any]:
         """As `Mesh.policy`."""
         return wirecall.document(await self._send(wirecall.get("/v1/policy")))
+
+    async def now(self) -> dict[str, Any]:
+        """As `Mesh.now`."""
+        return wirecall.document(await self._send(wirecall.get("/v1/now")))
 
     async def usage(self) -> dict[str, Any]:
         """As `Mesh.usage`."""

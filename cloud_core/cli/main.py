@@ -24,6 +24,7 @@ from cloud_core.cli import (
     tasks,
     tenants,
     tokens,
+    top,
     up,
     usage,
 )
@@ -44,6 +45,7 @@ app.command("ask")(ask.ask)
 app.command("plan")(plan.plan)
 app.command("serve")(serve.serve)
 app.command("simulate")(simulate.simulate)
+app.command("top")(top.top)
 app.command("doctor")(doctor.doctor)
 app.command("usage")(usage.usage)
 app.add_typer(tasks.app, name="tasks")

@@ -157,7 +157,8 @@ def _text(file: Path, *, as_json: bool) -> str:
     except BadPolicyError as error:
         if not as_json:
             for fault in error.faults[1:]:
-                show.aside.print(f"{file}: {fault} ({fault.hint})", highlight=False, markup=False)
+                said = f"{file}: {fault} ({fault.hint})"
+                show.aside.print(said, highlight=False, markup=False, soft_wrap=True)
         raise
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"

@@ -10,6 +10,7 @@ from middle_tier.http.explained import explained
 from middle_tier.http.inference import Inference, absent, permitted
 from middle_tier.http.metrics import CONTENT_TYPE, Metrics
 from middle_tier.http.models import distinct
+from middle_tier.http.now import doing
 from middle_tier.http.oip import Response, parsed
 from middle_tier.http.policies import seen
 from middle_tier.http.signature import Signature
@@ -52,6 +53,10 @@ class Overview:
             Route(
                 "GET", "/v1/usage", self.usage,
                 Doc("Queries, cost and attainment, of this gate since it started", tag),
+            ),
+            Route(
+                "GET", "/v1/now", self.now,
+                Doc("What this gate is doing: by tier, what is under way, last decisions", tag),
             ),
             Route(
                 "GET", "/metrics", self.metrics,
@@ -139,6 +144,11 @@ class Overview:
         tally = self._inference.tally
         scope = "this gate, since it started"
         return json_response(shown(claims, tally.used(), since=tally.started, scope=scope))
+
+    async def now(self, request: web.Request) -> Response:
+        claims = self._admit(request)
+        claims.demand("read")
+        return json_response(doing(self._router, self._inference.tally, claims))
 
     async def metrics(self, request: web.Request) -> Response:
         self._admit(request).demand("operate")

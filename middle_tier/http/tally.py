@@ -5,7 +5,7 @@ Nothing is kept across a restart, and no payload and no request id is ever count
 """
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -22,6 +22,12 @@ BUCKETS_MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 """Upper bounds of the latency histogram."""
 
 _INTERNAL = 500
+
+KEPT = 64
+"""Decisions that are remembered, for people who watch."""
+
+Decided = tuple[str, str, Answer, float, bool]
+"""Tenant, task, the answer (its tensors are not in it), how long it took, whether all was met."""
 
 
 @dataclass(slots=True)
@@ -75,6 +81,8 @@ class Tally:
         """By task, tier and variant."""
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         """By tenant."""
+        self.recent: deque[Decided] = deque(maxlen=KEPT)
+        """The last decisions, the newest last."""
 
     def __repr__(self) -> str:
         return f"<Tally {sum(self.outcomes.values())} queries, {len(self.usage)} tenants>"
@@ -84,6 +92,7 @@ class Tally:
     ) -> None:
         self.outcomes[task, answer.tier, "met" if met else "late"] += 1
         self.served[task, answer.tier, answer.variant].add(answer, rows, elapsed_ms)
+        self.recent.append((tenant, task, answer, elapsed_ms, met))
         usage = self.usage[tenant]
         usage.queries += 1
         usage.answered += 1

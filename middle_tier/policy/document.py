@@ -93,7 +93,7 @@ def _flat(plain: object, place: str = "") -> Iterator[tuple[str, object]]:
     elif isinstance(plain, list | tuple) and any(isinstance(each, Mapping) for each in plain):
         for number, value in enumerate(plain):
             yield from _flat(value, f"{place}[{number}]")
-    else:
+    elif plain not in ([], {}):
         yield place, plain
 
 
