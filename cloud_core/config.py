@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cloud_core.identity.service import IdentityConfig
 from cloud_core.issuer import OPERATOR
+from cloud_core.issuers import OidcIssuer
 from middle_tier.config import SiteConfig
 from middle_tier.register import Issued, Tenant
 from protocol.types import Name, Tier
@@ -34,3 +35,6 @@ class CloudConfig(SiteConfig):
 
     tokens: tuple[Issued, ...] = ()
     """Tokens minted beside the mesh, to be listed (and taken back) like those issued by it."""
+
+    oidc: tuple[OidcIssuer, ...] = ()
+    """OpenID Connect issuers whose tokens this gate takes; sites take the mesh's own only."""

@@ -17,13 +17,15 @@ from cloud_core.identity.resolver import Resolver
 from cloud_core.identity.routes import IdentityRoutes
 from cloud_core.identity.service import Server, registry_of, serving
 from cloud_core.issuer import SigningKey
+from cloud_core.oidc import SignIn
 from cloud_core.registry.renewing import renewing
 from cloud_core.tenant_routes import TenantRoutes
 from cloud_core.tenants import Tenants, founded
 from edge_agent.audit import Audit, Logged
 from edge_agent.background import beside
-from edge_agent.clock import SystemClock
+from edge_agent.clock import Clock, SystemClock
 from middle_tier import node
+from middle_tier.gate import Gate
 from middle_tier.http.webroutes import Route
 from middle_tier.node import Parts, SiteNode
 from middle_tier.register import BUCKET
@@ -103,6 +105,7 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
     def extra(parts: Parts) -> Sequence[Route]:
         routes = FrontDoor(Federation(parts.router), parts.router, parts.gate).routes()
         routes = (*routes, *_identities(config, parts, log or Logged(), served))
+        work.extend(_sign_in(config, parts.gate, clock))
         register, bucket = parts.gate.register, parts.desired.bucket(BUCKET)
         if parts.streams is not None:
             work.append(collecting(parts.meter, parts.streams, log or Logged()))
@@ -139,6 +142,16 @@ def _identities(
     server = Server(str(config.nats_url), config.nats_ca, parts.desired, resolver, clock)
     served.append(serving(config.identity, parts.router.bus, registry, server=server))
     return IdentityRoutes(registry, parts.gate).routes()
+
+
+def _sign_in(config: CloudConfig, gate: Gate, clock: Clock) -> list[Coroutine[Any, Any, None]]:
+    """Have the gate take tokens of the configured issuers; return what keeps their keys."""
+    if not config.oidc:
+        return []
+    sign_in = SignIn(config.oidc, clock)
+    sign_in.withdrawn = gate.forget
+    gate.foreign = sign_in
+    return [sign_in.watching(issuer) for issuer in config.oidc]
 
 
 def _key(config: CloudConfig) -> SigningKey | None:
