@@ -27,10 +27,11 @@ def simulate(
     scenario: Annotated[
         Path, typer.Argument(help="A scenario file; cloud_core/simulator/README.md has an example.")
     ],
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     *,
     policy: Annotated[
         list[str] | None,
-        typer.Option(help=f"May be repeated. One of {', '.join(simulator.POLICIES)}; or all."),
+        typer.Option(help=f"One or several. Of {', '.join(simulator.POLICIES)}; or all."),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Write a report with plots: one HTML file.")
@@ -42,8 +43,9 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Run a scenario under one policy or several: what is met, and what it costs."""
-    chosen = policy or ["mesh"]
-    names = list(simulator.POLICIES) if "all" in chosen else chosen
+    given_names = [*(policy or ()), *(more or ())]  # `--policy mesh oracle` as well
+    chosen = [name for each in given_names for name in each.split(",")] or ["mesh"]
+    names = list(simulator.POLICIES) if "all" in chosen else list(dict.fromkeys(chosen))
     given = load(scenario)
     with _watched(names, shown=not as_json) as watch:
         results = simulator.simulate(

@@ -53,7 +53,9 @@ def founded(plan: Plan, now: float) -> tuple[str, ...]:
     """Write everything; return the machines' folders, the hub's first."""
     for site in plan.sites:
         if check_name(site, "site") in TAKEN:
-            raise ConflictError(f"a site cannot be called {site}", "that folder is for other things")
+            raise ConflictError(
+                f"a site cannot be called {site}", "that folder is for other things"
+            )
     folder = plan.folder
     keys = Authority.kept(folder / "identity", now)
     authority = ca.Authority.kept(
