@@ -1,7 +1,7 @@
-"""What every rival has: how long its decisions took."""
+"""What every rival has: how much CPU its decisions took."""
 
 from abc import ABC, abstractmethod
-from time import perf_counter_ns
+from time import thread_time_ns
 
 from cloud_core.simulator.node import Node
 from cloud_core.simulator.world import Query
@@ -14,9 +14,9 @@ class Decided(ABC):
         self.decision_ns: list[int] = []
 
     def arrived(self, query: Query) -> None:
-        start = perf_counter_ns()
+        start = thread_time_ns()
         self.decide(query)
-        self.decision_ns.append(perf_counter_ns() - start)
+        self.decision_ns.append(thread_time_ns() - start)
 
     @abstractmethod
     def decide(self, query: Query) -> None:
