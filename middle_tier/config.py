@@ -125,6 +125,8 @@ class SiteConfig(Config):
             raise ValueError("without nats_url the site has an agent here and no parent")
         if self.agent is not None and self.agent.site != self.site:
             raise ValueError("the agent's site is another: give it this site's name")
+        if self.bundles and self.root is None:
+            raise ValueError("bundles are loaded when somebody vouches for them: set trust")
         if self.parent == self.site:
             raise ValueError("a site is not its own parent")
         return self

@@ -82,6 +82,7 @@ class Updater:
         self._bad = self._remembered.bad()
         self._told = self._memory
         self._withheld = 0
+        self._refusals: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<Updater {self._setting.folder} | {self._memory.trusted!r}>"
@@ -170,6 +171,7 @@ class Updater:
                 unreachable = error
                 log.debug("no metadata from %r: %s", source, error)
             else:
+                self._refusals.pop(repr(source), None)
                 await self._believe(latest)
         if latest is None and unreachable is not None:
             raise UnreachableError(f"no metadata: {unreachable.error}") from unreachable
@@ -269,6 +271,10 @@ class Updater:
         return bundle.blobs(bundle.manifest.variants)
 
     def _refused(self, what: str, error: MeshError) -> None:
+        """Say so once: a mirror that is stale is asked every few seconds."""
+        if self._refusals.get(what) == error.error:
+            return
+        self._refusals[what] = error.error
         log.warning("refused %s: %s", what, error)
         self._setting.audit.record(
             "trust-refused", what=what, reason=error.reason, error=error.error
