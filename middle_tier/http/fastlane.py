@@ -9,7 +9,6 @@ gathered once. A response is written in one call, from the buffers that the rout
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import cast
 
@@ -21,8 +20,6 @@ from middle_tier.http.oip import Response
 from middle_tier.http.pending import Pending  # noqa: TC001  # TYPE_CHECKING would hide cycles
 from protocol.errors import BadRequestError
 
-_log = logging.getLogger(__name__)
-
 MAX_BODY_BYTES = 64 << 20
 JOIN_BYTES = 64 << 10
 """Responses up to this are joined before they are written: cheaper than a vectored write."""
@@ -31,8 +28,8 @@ MAX_AHEAD_BYTES = 64 << 10
 """Bytes of further requests that a connection may send ahead while one is being answered."""
 
 
-class Lanes:
-    """What all connections of one server share, and the connections themselves."""
+class Shared:
+    """What all connections of one server share, and which are open."""
 
     def __init__(
         self, inference: Inference, clock: Clock, slow: Callable[[], asyncio.Protocol]
@@ -43,46 +40,16 @@ class Lanes:
         self.heads = Heads()
         self.open: set[Lane] = set()
         self.closing = False
-        self._empty = asyncio.Event()
-
-    def __repr__(self) -> str:
-        return f"<Lanes {len(self.open)} open{', closing' if self.closing else ''}>"
-
-    def __call__(self) -> "Lane":
-        """Return the protocol for a new connection."""
-        return Lane(self)
-
-    def sweep(self, *, idle_s: float, stall_s: float) -> None:
-        """Close connections that have been idle, or stuck inside a request, for too long."""
-        now = self.clock.now()
-        for lane in tuple(self.open):
-            lane.expire(now, idle_s=idle_s, stall_s=stall_s)
 
     def left(self, lane: "Lane") -> None:
         """A connection is gone, or is aiohttp's now."""
         self.open.discard(lane)
-        if self.closing and not self.open:
-            self._empty.set()
-
-    async def close(self, *, grace_s: float) -> None:
-        """Let requests in flight finish, for `grace_s` at most; idle connections close at once."""
-        self.closing = True
-        for lane in tuple(self.open):
-            lane.finish()
-        try:
-            async with asyncio.timeout(grace_s):
-                if self.open:
-                    await self._empty.wait()
-        except TimeoutError:
-            _log.warning("cut off %s connections that did not finish", len(self.open))
-        for lane in tuple(self.open):
-            lane.abort()
 
 
 class Lane(asyncio.Protocol):
     """One connection, one request at a time: further ones wait in the order in which they came."""
 
-    def __init__(self, lanes: Lanes) -> None:
+    def __init__(self, lanes: Shared) -> None:
         self._lanes = lanes
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -285,9 +252,10 @@ class Lane(asyncio.Protocol):
         if now - self._since >= (stall_s if stuck else idle_s):
             self._transport.abort() if stuck else self._transport.close()
 
-    def finish(self) -> None:
-        """Close now when nothing is being asked; else with the response."""
-        if self._transport is not None and self._asked is None and self._head is None:
+    def finish(self, since: float) -> None:
+        """Close now when nothing has been asked since then, or is; else with the response."""
+        idle = self._asked is None and self._head is None and not self._rest
+        if self._transport is not None and idle and self._since <= since:
             self._transport.close()
 
     def abort(self) -> None:

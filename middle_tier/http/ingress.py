@@ -17,8 +17,9 @@ from edge_agent.clock import Clock, SystemClock
 from middle_tier.gate import Gate
 from middle_tier.http import oip
 from middle_tier.http.behind import Answering
-from middle_tier.http.fastlane import MAX_BODY_BYTES, Lanes
+from middle_tier.http.fastlane import MAX_BODY_BYTES
 from middle_tier.http.inference import Inference, incident
+from middle_tier.http.lanes import Lanes
 from middle_tier.http.models import Models, release
 from middle_tier.http.openapi import document
 from middle_tier.http.overview import Overview
@@ -38,6 +39,9 @@ class Limits:
     """Inside a request, or an answer, without a byte of progress."""
     grace_s: float = 10.0
     """For requests in flight when the gate stops."""
+    linger_s: float = 0.5
+    """How long a connection that was just busy stays when the gate stops, for its next request to
+    be answered with ``Connection: close`` rather than met by a reset."""
     backlog: int = 1024
 
 
@@ -89,8 +93,9 @@ async def serving(  # noqa: PLR0913  # all but two have defaults
         try:
             yield _url(host, listening)
         finally:
+            await asyncio.sleep(0)  # whoever has connected is accepted before nobody is any more
             listening.close()
-            await lanes.close(grace_s=limits.grace_s)
+            await lanes.close(grace_s=limits.grace_s, linger_s=limits.linger_s)
             await runner.cleanup()
             sweeper.cancel()
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.clock import ManualClock, settle
-from middle_tier.http.fastlane import Lane, Lanes
+from middle_tier.http.fastlane import Lane
 from middle_tier.http.ingress import Limits
+from middle_tier.http.lanes import Lanes
 from middle_tier.http.oip import Response
 from middle_tier.http.pending import Awaited
 from tests.middle_tier.echo import EchoRouter
