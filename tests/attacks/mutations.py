@@ -107,7 +107,57 @@ FETCHED = (
     ("revoked are switched out", UPDATER, "gone = [key for key in self._installed.all() if key not in signed]", "gone = []", "test_publishers.py"),
 )  # fmt: skip
 
+TOKENS, GATE, REGISTER = "protocol/tokens.py", "middle_tier/gate.py", "middle_tier/register.py"
+BUDGETS, ISSUERS, OIDC = "middle_tier/budgets.py", "cloud_core/issuers.py", "cloud_core/oidc.py"
+CHAIN, METERING = "cloud_core/audit/chain.py", "middle_tier/usage/metering.py"
+A, M, S = "tests/attacks/test_tokens.py", "tests/middle_tier", "tests/attacks/test_sign_in.py"
+T = "tests/attacks/test_tenants.py"
+NOT_HERE = f"{A}::test_a_token_of_ours_that_is_not_for_here_and_now"
+
+TENANTS = (
+    ("2 algorithm", TOKENS, 'if header.get("alg") != ALGORITHM or key is None:', "if key is None:", f"{A}::test_alg_none"),
+    ("4 audience", TOKENS, "if claims.aud != AUDIENCE:", "if False:", NOT_HERE),
+    ("4 issuer", TOKENS, "if claims.iss != ISSUER:", "if False:", NOT_HERE),
+    ("5 expired", TOKENS, "if now >= claims.exp + LEEWAY_S:", "if False:", NOT_HERE),
+    ("5 not valid yet", TOKENS, "if now < max(claims.iat, claims.nbf or 0) - LEEWAY_S:", "if False:", NOT_HERE),
+    ("6 revoked", TOKENS, "if claims.jti in revoked:", "if False:", "tests/protocol/test_tokens.py"),
+    ("scope", TOKENS, "if scope not in self.scopes:", "if False:", f"{T}::test_asking_without_the_scope"),
+    ("task", TOKENS, "if task is not None and self.tasks is not None and task not in self.tasks:", "if False:", f"{T}::test_another_tenants_task"),
+    ("a known token's end", GATE, "if caller is not None and now < caller.claims.exp + LEEWAY_S:", "if caller is not None:", f"{M}/test_gate.py"),
+    ("what has changed", GATE, "register.changed = self.forget", "pass", f"{M}/test_gate.py"),
+    ("one account a tenant", GATE, "accounts = [self.accounts.of(claims.sub, budget, now, wall)]", "accounts = [self.accounts.of(claims.jti, budget, now, wall)]", f"{M}/test_gate.py"),
+    ("before it was heard", REGISTER, "if not self.heard:\n            raise", "if False:\n            raise", f"{M}/test_gate.py"),
+    ("who is no tenant", REGISTER, "if tenant is None:", "if tenant is None:\n            return claims\n        if tenant is None:", NOT_HERE),
+    ("the tenant's scopes", REGISTER, "tuple(scope for scope in claims.scopes if scope in tenant.scopes)", "claims.scopes", f"{T}::test_a_tenant_cannot_take_the_scope_to_operate"),
+    ("the tenant's tasks", REGISTER, '"tasks": _both(claims.tasks, tenant.tasks),', "", f"{T}::test_a_token_that_claims_more_tasks_than_its_tenant_may"),
+    ("the tenant's tiers", REGISTER, '"tiers": _both(claims.tiers, tenant.tiers),', "", f"{T}::test_a_tier_that_is_not_permitted"),
+    ("rate", BUDGETS, "if self.level < 1.0:", "if False:", f"{T}::test_a_rate_that_is_used_up"),
+    ("concurrency", BUDGETS, "if budget.concurrency is not None and self.running >= budget.concurrency:", "if False:", f"{M}/test_gated.py"),
+    ("cost", BUDGETS, "if budget.usd_per_day is not None and self.spent(wall) >= budget.usd_per_day:", "if False:", f"{T}::test_a_budget_that_is_spent"),
+    ("headers once", "middle_tier/http/ingress.py", "if twice is not None:", "if False:", f"{A}::test_two_authorization_headers"),
+    ("whose request id", "middle_tier/http/inference.py", "(claims.sub, oip.check_id(key))", '("", oip.check_id(key))', f"{T}::test_another_tenants_idempotency_id"),
+    ("whose sign-in", ISSUERS, "if len(found) != 1:", "if not found:", S),
+    ("a day at most", ISSUERS, 'min(_time(payload, "exp"), issued + MAX_LIFETIME_S)', '_time(payload, "exp")', S),
+    ("the key's algorithm", OIDC, 'if header.get("alg") != key.algorithm_name:', "if False:", S),
+    ("asymmetric keys", OIDC, "return key if key.algorithm_name in ALGORITHMS else None", "return key", S),
+    ("whose discovery", OIDC, 'if found.get("issuer") != issuer.issuer:', "if False:", S),
+    ("withdrawn keys", OIDC, "            self.withdrawn()\n", "            pass\n", S),
+    ("a changed entry", CHAIN, "if _hash(body) != claimed:", "if False:", "tests/cloud_core/audit"),
+    ("entries in order", CHAIN, "if entry.n != head.n + 1 or entry.prev != head.hash:", "if False:", "tests/cloud_core/audit"),
+    ("the known head", CHAIN, "if not passed and known is not None:", "if False:", "tests/cloud_core/audit"),
+    ("whose usage", METERING, "if batch.site != site:", "if False:", f"{M}/usage"),
+    ("usage once", "middle_tier/usage/ledger.py", "if row is not None and batch.number <= row[0]:", "if False:", f"{M}/usage"),
+    ("who has their share", "middle_tier/fairness.py", "if self._active < 2 or self.total < self.window or self._below(party):", "if True:", f"{M}/test_fairness.py"),
+    ("a place among keys", "cloud_core/backup.py", "parts[:1] not in {(folder,) for folder in FOLDERS}", "False", "tests/cloud_core/test_backup.py"),
+)  # fmt: skip
+
 MUTATIONS = tuple(
-    Mutation(f"{file.rpartition('/')[2]}: {name}", file, text, instead, f"{B}/{test}")
-    for name, file, text, instead, test in (*TRUSTED, *PACKED, *SCREENED, *FETCHED)
+    Mutation(f"{file.rpartition('/')[2]}: {name}", file, text, instead, test)
+    for name, file, text, instead, test in (
+        *(
+            (name, file, text, instead, f"{B}/{test}")
+            for name, file, text, instead, test in (*TRUSTED, *PACKED, *SCREENED, *FETCHED)
+        ),
+        *TENANTS,
+    )
 )
