@@ -54,6 +54,7 @@ def _steps(folder: Path, parts: tuple[str, ...], etc: str) -> list[str]:
         f"copy  {folder}/{hub}/.  to the hub's machine, as {etc}/, and there:",
         f"        nats-server -c {etc}/nats.conf",
         f"        tiermesh-cloud --config {etc}/cloud.json",
+        f"        tiermesh bundles publish FOLDER --dir {etc}    (what nodes are to run)",
         *(
             line
             for site in sites
@@ -63,9 +64,10 @@ def _steps(folder: Path, parts: tuple[str, ...], etc: str) -> list[str]:
                 f"        tiermesh-site --config {etc}/site.json",
             )
         ),
-        f"copy  {folder}/device/ca.crt  to each device, and there (see `tiermesh enrol token`):",
+        f"copy  {folder}/device/.  to each device, and there (see `tiermesh enrol token`):",
         "        tiermesh-agent enrol --token ... --url tls://HOST:4222 --ca ca.crt --node NAME",
         f"keep  {folder}  where nobody else reads it: {folder}/identity/operator.nk and",
-        f"      {folder}/ca/ca.key best offline; nothing that runs needs them",
+        f"      {folder}/ca/ca.key and {folder}/keys/root best offline;",
+        "      nothing that runs needs them",
         f"your own token is in {folder}/tokens/operator",
     ]

@@ -16,15 +16,20 @@ from cloud_core.identity.authority import Authority, Holder
 from cloud_core.identity.provisioned import write_provisioned
 from cloud_core.identity.service import IdentityConfig
 from cloud_core.issuer import OPERATOR, Grant, SigningKey, write_secret
-from cloud_core.up import servers, tokens
+from cloud_core.registry.keys import Keyring
+from cloud_core.up import servers, signed, tokens
 from cloud_core.up.identities import trust_of
+from cloud_core.up.layout import Layout
 from cloud_core.up.servers import Server, Tls, Uplink
+from edge_agent.bundles.believed import Rights
 from middle_tier.config import SiteConfig
 from protocol.errors import ConflictError
 from protocol.names import check_name
 
 CLOUD, HUB = "cloud", "hub"
 TAKEN = (CLOUD, HUB, "identity", "ca", "keys", "tokens", "device")
+ROOT = "1.root.json"
+"""The first root of the bundles' signatures: every machine is given it."""
 ENROLS = ("agent", "bootstrap")
 """The roles whose signing keys the cloud needs."""
 
@@ -65,16 +70,30 @@ def founded(plan: Plan, now: float) -> tuple[str, ...]:
     )
     signing = SigningKey.kept(folder / "keys" / "signing.pem")
     _operator(folder, signing, now)
+    root = _bundles(folder, now)
     for name, host in {HUB: plan.hub, **plan.sites}.items():
         at = folder / name
         authority.server(host, at / "tls" / "server.crt", at / "tls" / "server.key", now)
         write_secret(at / "ca.crt", authority.pem())
         write_secret(at / "keys" / "gate.json", signing.gate_keys())
+        write_secret(at / ROOT, root)
     _hub(plan, keys, now)
     for site, host in plan.sites.items():
         _site(plan, keys, site, host, now=now)
     write_secret(folder / "device" / "ca.crt", authority.pem())
+    write_secret(folder / "device" / ROOT, root)
     return (HUB, *plan.sites)
+
+
+def _bundles(folder: Path, now: float) -> str:
+    """Make the repository of bundles at the hub, its root key apart; return its first root."""
+    layout = Layout(folder / HUB)
+    keys = Keyring(layout.bundle_keys, offline=folder / "keys" / "root")
+    made = signed.repository(layout, lambda: now, keys=keys)
+    if not made.store.exists:
+        made.create()
+        made.add_publisher(signed.LOCAL, Rights(code=True))
+    return layout.bundle_root.read_text()
 
 
 def _operator(folder: Path, signing: SigningKey, now: float) -> None:
@@ -111,6 +130,9 @@ def _cloud(plan: Plan) -> dict[str, object]:
         "signing_key": f"{plan.etc}/keys/signing.pem",
         "audit": f"{plan.data}/audit/log.jsonl",
         "state_dir": f"{plan.data}/cloud",
+        "trust": f"{plan.etc}/{ROOT}",
+        "bundles": (f"{plan.etc}/repository",),
+        "bundle_keys": f"{plan.etc}/keys/bundles",
         "identity": IdentityConfig(
             keys=Path(plan.etc) / "identity",
             system_credentials=Path(plan.etc) / "credentials" / "resolver.creds",
@@ -139,6 +161,7 @@ def _site(plan: Plan, keys: Authority, site: str, host: str, *, now: float) -> N
         "keys": f"{plan.etc}/keys/gate.json",
         "desired_domain": HUB,
         "state_dir": f"{plan.data}/site",
+        "trust": f"{plan.etc}/{ROOT}",
     }  # fmt: skip
     _configured(at / "site.json", SiteConfig, said)
 
