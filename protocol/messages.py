@@ -57,6 +57,7 @@ class Ask(Wire):
     """Hard deadline left: once admitted, drop the work rather than run it after this."""
     percentile: Percentile = 99.0
     tenant: Name = "local"
+    """Tells tenants apart: a digest, so that a node knows none by name."""
 
 
 class Answer(Wire):
