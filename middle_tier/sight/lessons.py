@@ -70,6 +70,7 @@ class Lessons:
     def expire(self, now: float) -> None:
         """Forget samples that are too old, and corrections that nobody confirms."""
         self._runs.fade(now)
+        self._runs.tell()
         for seen in list(self._sampled):
             if not seen.samples.expire(now) | seen.speed.expire(now):
                 continue

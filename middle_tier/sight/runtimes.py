@@ -73,6 +73,8 @@ class RunTimes:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._classes: WeakKeyDictionary[Pool, Taught] = WeakKeyDictionary()
+        self._scattered: set[tuple[Pool, str]] = set()
+        """Who has answered since the rows were told of how runs scatter."""
         self._members: WeakKeyDictionary[Member, Taught] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
@@ -145,9 +147,17 @@ class RunTimes:
         if known is None or known[0] != id(profile):
             known = spreads[variant] = id(profile), Spread()
         known[1].add(ratio)
-        shape = known[1].news(profile.run(1))
-        if shape is not None:
-            self._table.sums.reshape(pool, at, shape)
+        self._scattered.add((pool, variant))
+
+    def tell(self) -> None:
+        """Have the rows say how runs scatter by now: all at once, as it is dear."""
+        scattered, self._scattered = self._scattered, set()
+        for pool, variant in scattered:
+            at = pool.index[variant]
+            profile, (known, spread) = pool.infos[at].profile, self._classes[pool].spreads[variant]
+            shape = spread.news(profile.run(1)) if known == id(profile) else None
+            if shape is not None:
+                self._table.sums.reshape(pool, at, shape)
 
     def loaded(self, member: Member, candidate: Candidate, answer: Answer) -> None:
         """Learn from the answer of the ask that made a node load what loading takes."""

