@@ -28,6 +28,9 @@ from protocol.bundles import Task
 from protocol.errors import MeshError
 
 SITE, NODE = "local", "local-1"
+ONE_THREAD = ("env", "GOMAXPROCS=1")
+"""For a NATS server between two processes: more threads look for work that there is not, on cores
+that gate and agent want."""
 POLL_S = 0.02
 PATIENCE_S = 120.0
 
@@ -117,7 +120,7 @@ def _programs(order: Order, port: int, login: Login, agent: AgentConfig) -> tupl
     write_secret(layout.nats("serve-nats"), servers.single(port, client=login))
     config = ServedConfig(agent=agent, files=order.files, name=order.name)
     write_secret(layout.config("serve-agent"), config.model_dump_json(indent=2) + "\n")
-    server = (str(servers.program()), "-c", str(layout.nats("serve-nats")))
+    server = (*ONE_THREAD, str(servers.program()), "-c", str(layout.nats("serve-nats")))
     path = str(layout.config("serve-agent"))
     ours = (sys.executable, "-m", "cloud_core.serve_agent", "--config", path)
     return (
