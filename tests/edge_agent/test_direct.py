@@ -10,7 +10,7 @@ import uvloop
 from edge_agent.bus.base import Bus
 from edge_agent.bus.direct import MAX_UNSENT_BYTES
 from edge_agent.bus.nats import connecting
-from protocol.codec import Frame
+from protocol.codec import Frame, encode
 from protocol.errors import UnreachableError
 from protocol.messages import Ask, Asks, Ping
 from protocol.types import Tensor
@@ -51,7 +51,7 @@ def test_what_is_published_arrives_before_the_turn_of_the_loop_ends(own_nats, fa
                 return plain.recv(4096)  # the loop stands still meanwhile
 
     with asyncio.Runner(loop_factory=factory) as runner:
-        assert b'{"kind":"ping"}' in runner.run(published())
+        assert encode(Frame(Ping())) in runner.run(published())
 
 
 async def test_a_server_that_does_not_read_is_out_of_reach_and_memory_is_bounded(own_nats):
