@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 
 import typer
 
-from cloud_core.cli import show
+from cloud_core.cli import show, what_if
 from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, where
 from cloud_core.cli.sending import post, send
 from middle_tier.policy.document import BadPolicyError, read
+from middle_tier.scheduler.types import Policy
 from protocol.errors import BadRequestError
 
 app = typer.Typer(
@@ -22,6 +23,14 @@ app = typer.Typer(
 )
 
 File = Annotated[Path, typer.Argument(help="The policy as YAML; '-' reads standard input.")]
+Traffic = Annotated[
+    Path | None,
+    typer.Option(
+        "--what-if",
+        metavar="SCENARIO",
+        help="Simulate this traffic under both policies, and show what would change.",
+    ),
+]
 YAML = "application/yaml"
 
 
@@ -56,22 +65,24 @@ def check(file: File, *, as_json: Json = False) -> None:
 
 
 @app.command()
-def diff(
+def diff(  # noqa: PLR0913  # one parameter an option
     context: typer.Context,
     file: File,
     *,
+    traffic: Traffic = None,
     url: Url = None,
     token: Token = None,
     folder: Dir = HOME,
     as_json: Json = False,
 ) -> None:
-    """Show what a document would change, line by line and field by field."""
+    """Show what a document would change: its lines, its fields and, with traffic, its effects."""
     place = where(context, url, token, folder)
     text = _text(file, as_json=as_json)
     now = send(place, "GET", "/v1/policy")
     checked = send(place, "POST", "/v1/policy/check", text.encode(), media=YAML)
+    effects = _effects(traffic, now, checked)
     if as_json:
-        show.as_json(checked)
+        show.as_json({**checked, **({} if effects is None else {"what_if": effects})})
         return
     names = f"revision {now['revision']}", str(file)
     lines = difflib.unified_diff(
@@ -79,6 +90,8 @@ def diff(
     )
     show.plain("\n".join(lines) or "the same text")
     _changes(checked["changes"])
+    if effects is not None:
+        what_if.shown(effects)
 
 
 @app.command()
@@ -90,12 +103,16 @@ def apply(  # noqa: PLR0913  # one parameter an option
     expected: Annotated[
         int | None, typer.Option(help="Only if the newest revision is still this one.")
     ] = None,
+    traffic: Traffic = None,
     url: Url = None,
     token: Token = None,
     folder: Dir = HOME,
     as_json: Json = False,
 ) -> None:
-    """Put a document into force at every gate, within two seconds."""
+    """Put a document into force at every gate, within two seconds; with --what-if, only look."""
+    if traffic is not None:
+        diff(context, file, traffic=traffic, url=url, token=token, folder=folder, as_json=as_json)
+        return
     place = where(context, url, token, folder)
     body = _text(file, as_json=as_json).encode()
     checked = send(place, "POST", "/v1/policy/check", body, media=YAML)
@@ -146,6 +163,15 @@ def rollback(
         show.as_json(made)
     else:
         show.console.print(_line(made), highlight=False)
+
+
+def _effects(
+    traffic: Path | None, now: Mapping[str, Any], checked: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    if traffic is None:
+        return None
+    old, new = (Policy.model_validate(each["policy"]) for each in (now, checked))
+    return what_if.compared(traffic, old, new)
 
 
 def _text(file: Path, *, as_json: bool) -> str:
