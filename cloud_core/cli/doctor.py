@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cloud_core.cli import checks, show, signatures
+from cloud_core.cli import checks, credentials, show, signatures
 from cloud_core.cli.reach import HOME, Dir, Json, layout
 from cloud_core.up.bundles import demo
 from protocol.errors import UnknownError
@@ -32,6 +32,7 @@ def doctor(
         *checks.runtimes(),
         *checks.bundles(_roots(bundles)),
         *signatures.findings(place, time.time()),
+        *credentials.findings(place, time.time()),
         checks.clock(time.time()),
         checks.disk(place),
         *checks.mesh(place),

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from cloud_core.identity import claims
 from cloud_core.identity.claims import Account, Signer, User
-from cloud_core.identity.roles import MESH_ROLES, SYSTEM_ROLES, Template
+from cloud_core.identity.roles import MESH_ROLES, SYSTEM_ROLES, TENANT, Template
 from cloud_core.issuer import write_secret
 from edge_agent.config import Config
 from edge_agent.identity import nkeys
@@ -24,6 +24,8 @@ from protocol.errors import ConflictError, MeshError, UntrustedError
 from protocol.names import check_name
 
 MESH, SYSTEM = "MESH", "SYS"
+QUERIES = "tm.v1.native"
+"""Where tenants' own accounts ask: the next token is the account's key."""
 FOREVER = 4_102_444_800
 """A key revoked until 2100 is revoked whenever its JWT was issued."""
 
@@ -103,6 +105,23 @@ class Authority:
         signer = Signer(_seed(self.folder / "signing.nk", "O"), "O")
         return claims.account(signer, self._mesh(revoked), now=int(now))
 
+    def tenant_jwt(self, tenant: str, public: str, signing: str, now: float) -> str:
+        """Return the JWT of a tenant's own account, whose keys it has: it asks, and no more.
+
+        `public` is the account's key, `signing` the one that the tenant signs its users with.
+
+        It publishes on `tiermesh.ask`; what arrives in MESH is `QUERIES` with the account's key as
+        its last token, which the server puts there: who asks is not for the tenant to say.
+        """
+        nkeys.public_key(public, "A")
+        signer = Signer(_seed(self.folder / "signing.nk", "O"), "O")
+        asked = {
+            "name": "ask", "account": self.accounts.mesh, "type": "service",
+            "subject": f"{QUERIES}.{public}", "local_subject": "tiermesh.ask",
+        }  # fmt: skip
+        said = Account(check_name(tenant, "tenant"), public, {signing: TENANT}, imports=(asked,))
+        return claims.account(signer, said, now=int(now))
+
     def user_jwt(self, holder: Holder, public: str, *, now: float, lifetime_s: float | None) -> str:
         """Return the JWT of whoever has the key `public`; `lifetime_s` None: without an end."""
         nkeys.public_key(public, "U")
@@ -128,9 +147,14 @@ class Authority:
         return minted
 
     def _mesh(self, revoked: Mapping[str, int]) -> Account:
+        queries = {
+            "name": "queries", "type": "service", "subject": f"{QUERIES}.*",
+            "account_token_position": len(QUERIES.split(".")) + 1,
+        }  # fmt: skip
         return Account(
-            MESH, self.accounts.mesh, self._scopes(MESH_ROLES), revoked, keeps_streams=True
-        )
+            MESH, self.accounts.mesh, self._scopes(MESH_ROLES), revoked,
+            exports=(queries,), keeps_streams=True,
+        )  # fmt: skip
 
     def _scopes(self, roles: Mapping[str, Template]) -> dict[str, Template]:
         return {self.accounts.roles[name]: template for name, template in roles.items()}

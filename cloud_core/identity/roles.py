@@ -149,6 +149,9 @@ MESH_ROLES = {
     for template in (AGENT, SITE_ROLE, CLOUD, OPERATOR, OBSERVER, BOOTSTRAP, LEAF_ROLE)
 }
 
+TENANT = Template("tenant", publish=("tiermesh.ask",), subscribe=("_INBOX.>",))
+"""In a tenant's own account, which nothing but its queries leaves."""
+
 UPDATE = "$SYS.REQ.CLAIMS.UPDATE"
 SYSTEM_ROLES = {
     "resolver": Template("resolver", publish=(UPDATE,), subscribe=(INBOX,)),

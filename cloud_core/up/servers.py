@@ -1,6 +1,6 @@
 """nats-server: where it is, and the configuration of a hub and of a site behind it. Starts nothing.
 
-`up` and `init` both write these; deploy/nats/*.conf are examples of what `init` writes, explained.
+`up` and `init` both write these.
 """
 
 import shutil

@@ -12,7 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.attacks.mutations import MUTATIONS, Mutation
+from tests.attacks import mutations
+from tests.attacks.mutations import Mutation
+from tests.attacks.mutations_identity import IDENTITY
+
+MUTATIONS = (*mutations.MUTATIONS, *IDENTITY)
 
 ROOT = Path(__file__).parents[2]
 COPIED = (

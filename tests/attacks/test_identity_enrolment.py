@@ -22,6 +22,7 @@ from middle_tier.view import View
 from protocol.adverts import Capacity
 from protocol.codec import Frame
 from protocol.errors import ForbiddenError, UnreachableError
+from protocol.identity import Cloned
 from protocol.messages import Done
 from protocol.subjects import AdvertSubject
 from tests.grounds import SITE, Grounds, connected, eventually, is_refused
@@ -144,6 +145,21 @@ async def test_a_device_renews_and_a_revoked_one_is_gone_within_a_second(ground,
             with pytest.raises(UnreachableError):
                 await renew(passport, bus)
         assert await is_refused(ground.site, passport.credentials)
+
+
+async def test_a_site_has_nobody_quarantined_that_is_another_s(ground, tmp_path):
+    """On a subject of its own it may say whatever it likes: the two must agree."""
+    async with a_cloud(ground) as cloud:
+        await cloud.joins(tmp_path, await cloud.token(site="site-2"), "cam-i", port=ground.hub)
+        ground.holds("site", SITE, tier="middle")
+        passport = Passport.read(ground.path("site", SITE))
+        async with connecting(f"nats://127.0.0.1:{ground.site}", name="x", passport=passport) as at:
+            told = Cloned(site="site-2", node="cam-i", boots=("a", "b"), for_s=60.0)
+            at.publish(f"tm.v1.evt.{SITE}.cam-i.cloned", Frame(told))
+            await at.rtt_s()
+            await asyncio.sleep(0.5)
+        found = next(one for one in cloud.registry.identities if one.node == "cam-i")
+        assert found.state == "active"
 
 
 def an_advert(boot: str, sequence: int) -> Frame:

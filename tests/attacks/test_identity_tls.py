@@ -79,10 +79,13 @@ def machines(tmp_path_factory, nats_program) -> Iterator[Machines]:
     try:
         yield made
     finally:
-        for process in started:
+        for process in reversed(started):  # servers last, as they are started first
             process.terminate()
-        for process in started:
-            process.wait()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def sites(machines: Machines) -> set[str]:

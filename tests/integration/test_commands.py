@@ -79,9 +79,17 @@ def test_doctor_finds_a_running_mesh_in_order(running):
     run = tiermesh("doctor", "--dir", running.dir, "--port", port, "--json")
     assert run.returncode == 0, run.stdout
     checks = json.loads(run.stdout)["checks"]
-    assert {"port", "nats", "runtime", "bundles", "signed", "clock", "disk", "mesh"} == {
-        check["what"] for check in checks
-    }
+    assert {
+        "port",
+        "nats",
+        "runtime",
+        "bundles",
+        "signed",
+        "identity",
+        "clock",
+        "disk",
+        "mesh",
+    } == {check["what"] for check in checks}
 
 
 @pytest.mark.parametrize(

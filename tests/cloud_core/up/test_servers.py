@@ -19,8 +19,6 @@ from cloud_core.up.identities import trust_of
 from cloud_core.up.servers import Login, Server, Tls, Uplink
 from protocol.errors import MeshError
 
-DEPLOY = Path(__file__).parents[3] / "deploy" / "nats"
-
 
 def a_certificate_and_its_key() -> bytes:
     """PEM of both, one after the other."""
@@ -69,21 +67,6 @@ def test_the_server_takes_our_configuration(name, tls, tmp_path, nats_program):
     path = tmp_path / "nats.conf"
     path.write_text(text.replace("{pem}", str(tmp_path / "pair.pem")))
     run = checked(nats_program, path)
-    assert run.returncode == 0, run.stderr
-
-
-@pytest.mark.parametrize("name", ["hub", "site"])
-def test_the_server_takes_the_configurations_for_other_machines(name, tmp_path, nats_program):
-    text = (DEPLOY / f"{name}.conf").read_text()
-    text = text.replace("/var/lib/tiermesh", str(tmp_path))
-    (tmp_path / "pair.pem").write_bytes(a_certificate_and_its_key())
-    for part in ("crt", "key"):
-        text = text.replace(f"/etc/tiermesh/tls/{name}.{part}", str(tmp_path / "pair.pem"))
-    path = tmp_path / "nats.conf"
-    path.write_text(text)
-    secrets = {f"{who}_PASSWORD": "0a1b2c" for who in ("CLOUD", "SITE_1", "SITE", "EDGE")}
-    secrets["HUB_URL"] = "tls://site-1:0a1b2c@127.0.0.1:7422"
-    run = checked(nats_program, path, secrets)
     assert run.returncode == 0, run.stderr
 
 

@@ -1,0 +1,54 @@
+"""What `doctor` finds of credentials and certificates, in the folder of `up` or one of `init`."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from cloud_core.cli.checks import Finding
+from cloud_core.identity.ca import RENEW_DAYS, ends
+from cloud_core.up.layout import Layout
+from edge_agent.identity.credentials import Credentials
+from protocol.errors import MeshError
+
+DAY_S = 86_400.0
+SOON_S = 3 * DAY_S
+"""A node's credentials are renewed at half of their life: one so near the end cannot reach the
+cloud."""
+
+
+def findings(layout: Layout, now: float) -> Iterator[Finding]:
+    """Yield what is wrong with each file, and how many there are."""
+    found = 0
+    for path in sorted(layout.root.glob("**/*.creds")):
+        found += 1
+        try:
+            _, end = Credentials.parse(path.read_text()).lifetime()
+        except MeshError as error:
+            yield Finding("FAIL", "identity", f"{path}: {error.error}", error.hint)
+            continue
+        if path.stat().st_mode & 0o077:
+            yield Finding("FAIL", "identity", f"others may read {path}", f"chmod 600 {path}")
+        if end is not None and end < now + SOON_S:
+            level = _level(end, now)
+            mend = "enrol again: tiermesh-agent enrol"
+            yield Finding(level, "identity", f"{path} {_when(end, now)}", mend)
+    for path in sorted(layout.root.glob("**/tls/server.crt")):
+        found += 1
+        try:
+            end = ends(path)
+        except MeshError as error:
+            yield Finding("FAIL", "identity", error.error, "`tiermesh init` makes another")
+            continue
+        if end < now + RENEW_DAYS * DAY_S:
+            level = _level(end, now)
+            mend = "run `tiermesh init` again, and copy the folder again"
+            yield Finding(level, "identity", f"{path} {_when(end, now)}", mend)
+    yield Finding("OK", "identity", f"{found} credentials and certificates in {layout.root}")
+
+
+def _level(end: float, now: float) -> Literal["WARN", "FAIL"]:
+    return "FAIL" if end < now else "WARN"
+
+
+def _when(end: float, now: float) -> str:
+    days = abs(end - now) / DAY_S
+    return f"ended {days:.0f} days ago" if end < now else f"ends in {days:.0f} days"

@@ -1,0 +1,53 @@
+"""How each check of an identity is taken out, and the test that then must be red."""
+
+from tests.attacks.mutations import Mutation
+
+ROLL, ROLES = "cloud_core/identity/roll.py", "cloud_core/identity/roles.py"
+REGISTRY, SERVERS = "cloud_core/identity/registry.py", "cloud_core/up/servers.py"
+JOINS, WALL = (
+    "tests/cloud_core/identity/test_registry.py",
+    "tests/attacks/test_identity_subjects.py",
+)
+PROOFS, ENROLS = (
+    "tests/attacks/test_identity_credentials.py",
+    "tests/attacks/test_identity_enrolment.py",
+)
+TLS = "tests/attacks/test_identity_tls.py"
+STATES, CLAIMS = "cloud_core/identity/states.py", "cloud_core/identity/claims.py"
+CLONES, CREDENTIALS = "middle_tier/sight/clones.py", "edge_agent/identity/credentials.py"
+AUTHORITY, SEEN = "tests/cloud_core/identity/test_authority.py", "tests/middle_tier/test_clones.py"
+
+_ROWS = (
+    ("an agent adverts itself", ROLES, "at(AdvertSubject, TIER, SITE, NAME),", 'at(AdvertSubject, "*", "*", "*"),', WALL),
+    ("an agent's own events", ROLES, "at(EventSubject, SITE, NAME, _ANY),", 'at(EventSubject, "*", "*", _ANY),', WALL),
+    ("an agent hears its own", ROLES, "subscribe=(at(AskSubject, SITE, NAME), at(ControlSubject, SITE, NAME, _ANY), INBOX),", 'subscribe=(">",),', WALL),
+    ("an inbox is its owner's", ROLES, 'INBOX = f"_INBOX.{SITE}.{{{{subject()}}}}.>"', 'INBOX = "_INBOX.>"', WALL),
+    ("a site's server speaks for it", ROLES, '"leaf",\n    publish=(', '"leaf",\n    publish=(\n        ">",', WALL),
+    ("a site's server hears for it", ROLES, '        f"_INBOX.{SITE}.>",\n', '        ">",\n', WALL),
+    ("a token can only enrol", ROLES, 'publish=(at(IdentitySubject, "enrol"),)', 'publish=(">",)', ENROLS),
+    ("an observer is silent", CLAIMS, '{"allow": list(allowed)} if allowed else {"deny": [">"]}', '{"allow": list(allowed)}', WALL),
+    ("clients and leaf nodes differ", CLAIMS, '"allowed_connection_types": list(template.connections),', "", PROOFS),
+    ("the operator signs no account", CLAIMS, '"strict_signing_key_usage": True', '"strict_signing_key_usage": False', PROOFS),
+    ("1 known token", ROLL, "if ticket is None:", "if False:", JOINS),
+    ("2 token's end", ROLL, "if now >= ticket.expires:", "if False:", JOINS),
+    ("3 token's proof", ROLL, 'nkeys.verify(nkeys.public_key(ticket.id, "U"), asked.by_token, said)', "pass", ENROLS),
+    ("3 device's proof", ROLL, 'nkeys.verify(nkeys.public_key(asked.device, "U"), asked.by_device, said)', "pass", JOINS),
+    ("4 token's uses", ROLL, "if len(ticket.used) >= ticket.uses:", "if False:", ENROLS),
+    ("5 name is free", ROLL, 'if same and other.state != "revoked":', "if False:", JOINS),
+    ("only the active get a JWT", REGISTRY, 'if identity.state != "active":', "if False:", JOINS),
+    ("a renewal is the device's", REGISTRY, "nkeys.verify(key, asked.by_device, renewal(asked.device, asked.id))", "pass", JOINS),
+    ("servers are told", REGISTRY, "        self._tell()\n        return changed", "        return changed", ENROLS),
+    ("the barred are named", ROLL, "if known.identity.state in BARRED", "if False", ENROLS),
+    ("the revoked stay so", STATES, '    ("pending", "approve"): "active",', '    ("pending", "approve"): "active",\n    ("revoked", "approve"): "active",', "tests/cloud_core/identity/test_states.py"),
+    ("a clone is noticed", CLONES, "if for_s > CLONE_AFTER_S else None", "if False else None", ENROLS),
+    ("a half-open connection is none", CLONES, "if for_s > CLONE_AFTER_S else None", "if for_s >= 0 else None", SEEN),
+    ("a site tells of its own clones", "cloud_core/identity/service.py", "if (subject.site, subject.node) != (message.site, message.node):", "if False:", ENROLS),
+    ("credentials are of one key", CREDENTIALS, 'if claims_of(read.jwt).get("sub") != read.public:', "if False:", AUTHORITY),
+    ("nothing before the handshake", "edge_agent/bus/persistent.py", 'options["tls_handshake_first"] = True', "pass", TLS),
+    ("no server in the clear", SERVERS, "{indent}  handshake_first: true\n", "", TLS),
+)  # fmt: skip
+
+IDENTITY = tuple(
+    Mutation(f"identity: {name}", file, text, instead, test)
+    for name, file, text, instead, test in _ROWS
+)
