@@ -43,6 +43,6 @@ class Direct:
             return None
         socket: asyncio.WriteTransport = carrier._io_writer.transport  # noqa: SLF001
         if socket is not self._prepared:
-            socket.set_write_buffer_limits(0)  # uvloop writes at once only what is above the limit
+            socket.set_write_buffer_limits(0)  # older uvloop writes at once only what is above it
             self._prepared = socket
         return socket

@@ -167,6 +167,18 @@ async def under_way(bus) -> None:
 
 
 @pytest.mark.nats
+async def test_nats_fetching_ends_with_the_subscription(nats_url):
+    async with connecting(nats_url, name="one") as one, connecting(nats_url, name="two") as two:
+        own = one.inbox()
+        async with one.subscribe(f"{own}.*", Inbox()):
+            async with two.subscribe(HERE, Inbox()):
+                for number in range(3):
+                    one.publish(HERE, asks(MAX_TENSOR_BYTES, str(number)), f"{own}.1")
+                await under_way(two)
+            assert "Fetching 0 parcels" in repr(two)
+
+
+@pytest.mark.nats
 async def test_nats_a_broker_that_comes_back_lets_the_rest_be_fetched(own_nats):
     async with connecting(own_nats.url, name="1") as one, connecting(own_nats.url, name="2") as two:
         taken, own = Inbox(), one.inbox()
