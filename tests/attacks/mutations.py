@@ -132,7 +132,7 @@ TENANTS = (
     ("the tenant's tasks", REGISTER, '"tasks": _both(claims.tasks, tenant.tasks),', "", f"{T}::test_a_token_that_claims_more_tasks_than_its_tenant_may"),
     ("the tenant's tiers", REGISTER, '"tiers": _both(claims.tiers, tenant.tiers),', "", f"{T}::test_a_tier_that_is_not_permitted"),
     ("rate", BUDGETS, "if self.level < 1.0:", "if False:", f"{T}::test_a_rate_that_is_used_up"),
-    ("concurrency", BUDGETS, "if budget.concurrency is not None and self.running >= budget.concurrency:", "if False:", f"{M}/test_gated.py"),
+    ("concurrency", BUDGETS, "if budget.concurrency is not None and self.running >= budget.concurrency:", "if False:", f"{M}/test_budgets.py"),
     ("cost", BUDGETS, "if budget.usd_per_day is not None and self.spent(wall) >= budget.usd_per_day:", "if False:", f"{T}::test_a_budget_that_is_spent"),
     ("headers once", "middle_tier/http/ingress.py", "if twice is not None:", "if False:", f"{A}::test_two_authorization_headers"),
     ("whose request id", "middle_tier/http/inference.py", "(claims.sub, oip.check_id(key))", '("", oip.check_id(key))', f"{T}::test_another_tenants_idempotency_id"),
