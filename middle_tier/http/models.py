@@ -33,7 +33,9 @@ class Models:
 
     def routes(self) -> tuple[Route, ...]:
         tag = "Open Inference Protocol"
-        ask = Doc("Ask a task", tag, "InferResponse", "InferRequest", (400, 413, 409, 429, 503, 504))
+        ask = Doc(
+            "Ask a task", tag, "InferResponse", "InferRequest", (400, 413, 409, 429, 503, 504)
+        )
         of_model = [
             ("", self.metadata, Doc("A task's tensors and variants", tag, "Metadata")),
             ("/ready", self.model_ready, Doc("Whether anything can serve it now", tag)),

@@ -17,6 +17,9 @@ KEPT = 2048
 CREDIBLE = 32
 """Answers before the profile's own scatter is replaced."""
 
+NOTICED = 0.1
+"""Changes below this share are not told: each has every kind of want take it over."""
+
 BOUND = 5.0
 """Logarithm of the furthest from what was expected that is told apart."""
 
@@ -90,4 +93,4 @@ class Spread:
 def _differ(one: Shape, other: Shape) -> bool:
     if not other:
         return True
-    return any(abs(a - b) > 2 * GROWTH * b for a, b in zip(one, other, strict=True))
+    return any(abs(a - b) > NOTICED * b for a, b in zip(one, other, strict=True))
