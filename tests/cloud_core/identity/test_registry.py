@@ -16,7 +16,7 @@ from edge_agent.identity import nkeys
 from edge_agent.identity.credentials import claims_of, tags_of
 from edge_agent.identity.enrolment import asking, ticket
 from protocol.errors import BadRequestError, ConflictError, ForbiddenError, UnknownError
-from protocol.identity import Renew, renewal
+from protocol.identity import Renew, enrolment, renewal
 
 WANTED = TokenWanted(site="site-1", tier="edge")
 
@@ -102,6 +102,17 @@ async def test_who_has_seen_an_enrolment_cannot_make_another_of_it(office):
             with pytest.raises(ForbiddenError, match="not signed"):
                 await registry.enrol(asked.model_copy(update=change))
         assert registry.identities == []
+
+
+async def test_a_device_has_the_key_that_it_names(office):
+    """Its token may be good: somebody else's key is still not to be enrolled under its name."""
+    async with office.open() as registry:
+        opener = ticket(await registry.issue(WANTED, "ann"))
+        theirs = nkeys.public_text(Ed25519PrivateKey.generate(), "U")
+        vouched = nkeys.signed(opener.key, enrolment("cam-1", theirs))
+        asked = asking("cam-1", opener, Ed25519PrivateKey.generate())
+        with pytest.raises(ForbiddenError, match="not signed"):
+            await registry.enrol(asked.model_copy(update={"device": theirs, "by_token": vouched}))
 
 
 async def test_a_name_that_is_taken_is_refused_until_its_owner_is_revoked(office):
