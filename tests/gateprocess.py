@@ -16,6 +16,8 @@ import jwt
 import numpy as np
 
 from cloud_core.issuer import SigningKey
+from cloud_core.up.layout import Layout
+from cloud_core.up.signed import sign
 from edge_agent.bus.kv import Entry
 from middle_tier.client import Mesh
 from middle_tier.mirror import dump
@@ -109,12 +111,15 @@ def a_gate_process(folder: Path, *tenants: Tenant) -> Iterator[GateProcess]:
     state = folder / "state"
     (state / "desired").mkdir(parents=True)
     (state / "desired" / "tenants.json").write_bytes(dump(entries))
+    mesh = Layout(folder / "mesh")
+    sign(mesh, ROOT / "deploy" / "demo", (), time.time)
     config = {
         "site": "alone", "tier": "edge", "nats_url": None, "port": 0,
         "keys": str(folder / "gate.json"), "state_dir": str(state),
         "agent": {
-            "node": "alone-1", "site": "alone", "bundles": [str(ROOT / "deploy" / "demo")],
-            "state_dir": str(state), "warm": ["mlp-tiny*"], "price": {"usd_per_hour": 1.0},
+            "node": "alone-1", "site": "alone", "bundles": [str(mesh.repository)],
+            "trust": str(mesh.repository / "metadata" / "1.root.json"), "state_dir": str(state),
+            "warm": ["mlp-tiny*"], "price": {"usd_per_hour": 1.0},
         },
     }  # fmt: skip
     (folder / "gate-config.json").write_text(json.dumps(config))
@@ -141,6 +146,11 @@ def _url(log: Path, process: subprocess.Popen[bytes]) -> str:
 
 
 def _warm(gate: GateProcess) -> None:
-    """Wait until the demo's task is answered."""
-    with Mesh(gate.url, gate.token(sub="warmer", jti="warmer")) as mesh:
+    """Wait until the demo's bundles are installed, and its task is answered."""
+    token = gate.token(sub="warmer", jti="warmer")
+    for _ in range(1200):
+        if gate.get("/readyz", token).status == 200:
+            break
+        time.sleep(0.05)
+    with Mesh(gate.url, token) as mesh:
         mesh.ask("digits", np.zeros((1, 8, 8), np.float32), latency_ms=20_000)
