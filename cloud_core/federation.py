@@ -19,12 +19,18 @@ from cloud_core.identity.service import Server, registry_of, serving
 from cloud_core.issuer import SigningKey
 from cloud_core.oidc import SignIn
 from cloud_core.registry.renewing import renewing
+from cloud_core.registry.store import RegistryStore
+from cloud_core.registry.vault import OBJECTS, Vault
 from cloud_core.tenant_routes import TenantRoutes
 from cloud_core.tenants import Tenants, founded
 from edge_agent.audit import Audit, Logged
 from edge_agent.background import beside
+from edge_agent.bundles.keeping import root_in
+from edge_agent.bus.nats import connecting
 from edge_agent.clock import Clock, SystemClock
+from edge_agent.identity.passport import read as read_passport
 from middle_tier import node
+from middle_tier.announced import CATALOG
 from middle_tier.gate import Gate
 from middle_tier.http.webroutes import Route
 from middle_tier.node import Parts, SiteNode
@@ -120,14 +126,34 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
         site = await stack.enter_async_context(
             node.running(config, extra=extra, clock=clock, audit=log or Logged())
         )
-        if config.bundle_keys is not None and config.bundles:
-            renewal = renewing(config.bundles[0], config.bundle_keys, clock, log or Logged())
-            await stack.enter_async_context(beside(renewal, "renew signatures"))
+        await stack.enter_async_context(_bundled(config, site, clock, log or Logged()))
         for service in served:
             await stack.enter_async_context(service)
         for one in work:
             await stack.enter_async_context(beside(one, "cloud"))
         yield site
+
+
+@asynccontextmanager
+async def _bundled(
+    config: CloudConfig, site: SiteNode, clock: Clock, audit: Audit
+) -> AsyncIterator[None]:
+    """Look after the repository of bundles until the block ends: its signatures and its bytes."""
+    async with AsyncExitStack() as stack:
+        if config.bundle_keys is not None and config.bundles:
+            renewal = renewing(config.bundles[0], config.bundle_keys, clock, audit)
+            await stack.enter_async_context(beside(renewal, "renew signatures"))
+        if config.nats_url is not None and config.root is not None and config.bundles:
+            passport = read_passport(config.nats_credentials)
+            bus = await stack.enter_async_context(  # its own: no query waits behind large bytes
+                connecting(config.nats_url, name="bundles", passport=passport, ca=config.nats_ca)
+            )
+            vault = Vault(
+                RegistryStore(config.bundles[0]), bus.objects(OBJECTS),
+                site.desired.bucket(CATALOG), root=root_in(config.root), audit=audit,
+            )  # fmt: skip
+            await stack.enter_async_context(beside(vault.keep(clock, config.update_s), "vault"))
+        yield
 
 
 def _identities(

@@ -6,6 +6,7 @@ force when its timestamp is in place: until then readers see the state before it
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -13,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from edge_agent.bundles.disk import Disk
-from edge_agent.bundles.sources import BLOBS, METADATA
+from edge_agent.bundles.sources import BLOBS, METADATA, located
 from edge_agent.bundles.trust import TrustedSet
 from protocol.bundles import digest_key
 from protocol.errors import UnknownError, UntrustedError
@@ -32,6 +33,11 @@ class RegistryStore:
     @property
     def exists(self) -> bool:
         return self._disk.size(self._metadata("1.root.json")) is not None
+
+    @property
+    def whole(self) -> bool:
+        """Whether its metadata is here to the last file that is written."""
+        return self.exists and self._disk.size(self._metadata("timestamp.json")) is not None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -69,6 +75,23 @@ class RegistryStore:
         """Put metadata in place, in this order: what others name before what names it."""
         for name, data in files.items():
             self._disk.put(self._metadata(name), data)
+
+    def restore(self, files: Mapping[str, bytes], root: bytes) -> None:
+        """Put metadata in place that was kept elsewhere, if this root vouches for all of it.
+
+        Raises `UntrustedError`, and leaves the folder as it is, when it does not.
+        """
+        whole = {**files, "1.root.json": root}
+        ordered = sorted(whole, key=lambda name: name == "timestamp.json")
+        draft = RegistryStore(self.folder / "restoring", self._disk)
+        shutil.rmtree(draft.folder, ignore_errors=True)
+        for name in ordered:
+            located(draft.folder, name)
+        draft.put(whole)
+        # 1. Its signatures lead to the root that this machine was given.
+        draft.believed()
+        self.put({name: whole[name] for name in ordered})
+        shutil.rmtree(draft.folder)
 
     def put_blob(self, data: bytes) -> str:
         """Keep these bytes under their digest; return it."""

@@ -15,6 +15,7 @@ from edge_agent.bus.base import Delivery, Handler
 from edge_agent.bus.direct import Direct
 from edge_agent.bus.kv import Buckets
 from edge_agent.bus.natskv import NatsBuckets
+from edge_agent.bus.natsobjects import NatsObjects
 from edge_agent.bus.natsstreams import NatsStreams
 from edge_agent.bus.parcels import TALK, Parcels
 from edge_agent.bus.persistent import RECONNECT_WAIT_S, Persistent, signed_in
@@ -112,6 +113,10 @@ class NatsBus:
     def streams(self, domain: str | None = None) -> Streams:
         """Return the streams that a JetStream domain keeps; None: the server's own."""
         return NatsStreams(self._client, domain)
+
+    def objects(self, bucket: str) -> NatsObjects:
+        """Return a bucket of large objects that the server's own JetStream domain keeps."""
+        return NatsObjects(self._client, bucket)
 
     async def rtt_s(self) -> float:
         if not self.connected:

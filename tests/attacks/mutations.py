@@ -114,6 +114,12 @@ A, M, S = "tests/attacks/test_tokens.py", "tests/middle_tier", "tests/attacks/te
 T = "tests/attacks/test_tenants.py"
 NOT_HERE = f"{A}::test_a_token_of_ours_that_is_not_for_here_and_now"
 
+KEPT = (
+    ("1 whose metadata", "cloud_core/registry/store.py", "        draft.believed()\n", "", "tests/cloud_core/registry/test_vault.py"),
+    ("1 a changed file", "cloud_core/registry/vault.py", "if digest_key(found.hexdigest()) != digest:", "if False:", "tests/cloud_core/registry/test_vault.py"),
+    ("1 a tampered object", "edge_agent/bundles/depot.py", "if digest_key(self._hash.hexdigest()) != self._digest:", "if False:", "tests/cloud_core/registry/test_vault.py"),
+)  # fmt: skip
+
 TENANTS = (
     ("2 algorithm", TOKENS, 'if header.get("alg") != ALGORITHM or key is None:', "if key is None:", f"{A}::test_alg_none"),
     ("4 audience", TOKENS, "if claims.aud != AUDIENCE:", "if False:", NOT_HERE),
@@ -158,6 +164,7 @@ MUTATIONS = tuple(
             (name, file, text, instead, f"{B}/{test}")
             for name, file, text, instead, test in (*TRUSTED, *PACKED, *SCREENED, *FETCHED)
         ),
+        *KEPT,
         *TENANTS,
     )
 )
