@@ -164,7 +164,8 @@ def _identities(
         return ()
     clock = parts.router.clock
     resolver = Resolver(clock)
-    registry = registry_of(config.identity, parts.desired, audit, clock, resolver)
+    root = root_in(config.root) if config.root is not None else None
+    registry = registry_of(config.identity, parts.desired, audit, clock, resolver, root=root)
     server = Server(str(config.nats_url), config.nats_ca, parts.desired, resolver, clock)
     served.append(serving(config.identity, parts.router.bus, registry, server=server))
     return IdentityRoutes(registry, parts.gate).routes()

@@ -44,6 +44,8 @@ class Identified(Wire):
     kind: Literal["identified"] = "identified"
     state: IdentityState
     jwt: str | None = None
+    root: str | None = None
+    """The first root of the mesh's bundles: believed only if the token names its digest."""
     detail: str = ""
 
 

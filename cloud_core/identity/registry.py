@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from edge_agent.background import beside
 from edge_agent.bus.kv import Bucket
 from edge_agent.clock import Clock
 from edge_agent.identity import nkeys
+from protocol.bundles import digest_key
 from protocol.errors import ConflictError, ForbiddenError, UnknownError, UntrustedError
 from protocol.identity import Enrol, Identified, Renew, renewal
 from protocol.types import Name, Tier, Wire
@@ -54,6 +56,8 @@ class Kept:
     clock: Clock
     parent: str = "cloud"
     """The site whose server enrolled devices' sites are leaf nodes of."""
+    root: bytes | None = None
+    """The first root of the mesh's bundles, for devices that join; None: they get it otherwise."""
 
 
 class Registry:
@@ -110,7 +114,10 @@ class Registry:
         self._kept.audit.record(
             "enrolment-token", actor=by, token=public, site=wanted.site, tier=wanted.tier
         )
-        return f"{jwt}~{nkeys.seed_text(key, 'U')}"
+        parts = [jwt, nkeys.seed_text(key, "U")]
+        if self._kept.root is not None:
+            parts.append(digest_key(sha256(self._kept.root).hexdigest()))
+        return "~".join(parts)
 
     async def enrol(self, asked: Enrol) -> Identified:
         """Let a device join, or say in what state it is. Raises what `roll.joining` raises."""
@@ -181,7 +188,8 @@ class Registry:
         jwt = self._kept.authority.user_jwt(
             holder, identity.device, now=self._kept.clock.wall(), lifetime_s=LIFETIME_S
         )
-        return Identified(state="active", jwt=jwt)
+        root = self._kept.root
+        return Identified(state="active", jwt=jwt, root=None if root is None else root.decode())
 
     async def _write(self, identity: Identity, revision: int) -> Known:
         value = identity.model_dump_json().encode()

@@ -160,8 +160,10 @@ async def _provided(registry: Registry, nodes: Sequence[Provisioned], server: Se
 
 
 def registry_of(
-    config: IdentityConfig, desired: Desired, audit: Audit, clock: Clock, resolver: Resolver
-) -> Registry:
+    config: IdentityConfig, desired: Desired, audit: Audit, clock: Clock, resolver: Resolver,
+    *, root: bytes | None = None,
+) -> Registry:  # fmt: skip
     """Return the registry; raise `ConflictError` when the keys are not where they should be."""
     authority = Authority.read(config.keys)
-    return Registry(Kept(desired.bucket(BUCKET), authority, audit, clock), resolver.tell)
+    kept = Kept(desired.bucket(BUCKET), authority, audit, clock, root=root)
+    return Registry(kept, resolver.tell)

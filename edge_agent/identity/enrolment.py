@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,6 +20,7 @@ from edge_agent.clock import Clock
 from edge_agent.identity import nkeys
 from edge_agent.identity.credentials import Credentials
 from edge_agent.identity.passport import Passport, keep
+from protocol.bundles import digest_key
 from protocol.codec import Frame
 from protocol.errors import ForbiddenError, MeshError, UntrustedError
 from protocol.identity import Enrol, Identified, Renew, enrolment, renewal
@@ -46,13 +48,33 @@ class Joining:
     """The enrolment token: a secret."""
     credentials: Path
     """Where to keep what it becomes."""
+    trust: Path
+    """Where to keep the first root of the mesh's bundles."""
     ca: Path | None = None
 
 
 def ticket(token: str) -> Credentials:
     """Return the credentials that an enrolment token is; raise `UntrustedError` for no token."""
-    jwt, _, seed = token.strip().partition("~")
+    jwt, seed, *_ = *token.strip().split("~"), ""
     return Credentials(jwt, nkeys.private_key(seed, "U"))
+
+
+def vouched(token: str, root: str | None) -> bytes | None:
+    """Pure. Return the root that the cloud has sent, if the token names its digest.
+
+    Whoever answers on the network is not believed about it: the token came by the operator's hand.
+    None: the token names none. Raises `UntrustedError` for any other root.
+    """
+    _, _, pinned, *_ = *token.strip().split("~"), "", ""
+    if not pinned:
+        return None
+    data = (root or "").encode()
+    if digest_key(sha256(data).hexdigest()) != pinned:
+        raise UntrustedError(
+            "the root of the mesh's bundles is not the one that the token names",
+            "get a new token: `tiermesh enrol token`; if it happens again, who answers there?",
+        )
+    return data
 
 
 def own_key(path: Path) -> Ed25519PrivateKey:
@@ -67,7 +89,8 @@ def own_key(path: Path) -> Ed25519PrivateKey:
 async def enrolled(joining: Joining, clock: Clock) -> Credentials:
     """Ask until the device is active; keep and return its credentials.
 
-    Raises `ForbiddenError` when it is refused: what the cloud says of it.
+    Raises `ForbiddenError` when it is refused: what the cloud says of it; `UntrustedError` when it
+    is told of a root of the bundles that is not the token's, or not the one that is here.
     """
     key = own_key(joining.credentials.with_suffix(".nk"))
     opener = ticket(joining.token)
@@ -83,8 +106,18 @@ async def enrolled(joining: Joining, clock: Clock) -> Credentials:
     if answer.jwt is None:
         raise ForbiddenError(f"this device is {answer.state}", answer.detail)
     credentials = Credentials.parse(Credentials(answer.jwt, key).text)
+    root = vouched(joining.token, answer.root)
+    if root is not None:
+        _trusted(joining.trust, root)
     keep(joining.credentials, credentials)
     return credentials
+
+
+def _trusted(path: Path, root: bytes) -> None:
+    """Keep the root; one that is here already is not replaced."""
+    if path.exists() and path.read_bytes() != root:
+        raise UntrustedError(f"{path} is the root of another mesh", "move it away to join this one")
+    kept.write(path, root)
 
 
 def asking(node: str, opener: Credentials, key: Ed25519PrivateKey) -> Enrol:

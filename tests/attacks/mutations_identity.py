@@ -18,6 +18,8 @@ CLONES, CREDENTIALS = "middle_tier/sight/clones.py", "edge_agent/identity/creden
 AUTHORITY, SEEN = "tests/cloud_core/identity/test_authority.py", "tests/middle_tier/test_clones.py"
 
 _ROWS = (
+    ("the token's root", "edge_agent/identity/enrolment.py", "if digest_key(sha256(data).hexdigest()) != pinned:", "if False:", "tests/attacks/test_identity_enrolment.py::test_a_root_that_the_token_does_not_name_is_not_taken"),
+    ("a root that is here", "edge_agent/identity/enrolment.py", "if path.exists() and path.read_bytes() != root:", "if False:", "tests/attacks/test_identity_enrolment.py::test_a_device_of_another_mesh_keeps_its_root"),
     ("an agent adverts itself", ROLES, "at(AdvertSubject, TIER, SITE, NAME),", 'at(AdvertSubject, "*", "*", "*"),', WALL),
     ("an agent's own events", ROLES, "at(EventSubject, SITE, NAME, _ANY),", 'at(EventSubject, "*", "*", _ANY),', WALL),
     ("an agent hears its own", ROLES, "subscribe=(at(AskSubject, SITE, NAME), at(ControlSubject, SITE, NAME, _ANY), INBOX),", 'subscribe=(">",),', WALL),

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,7 +21,7 @@ from middle_tier.sight import clones
 from middle_tier.view import View
 from protocol.adverts import Capacity
 from protocol.codec import Frame
-from protocol.errors import ForbiddenError, UnreachableError
+from protocol.errors import ForbiddenError, UnreachableError, UntrustedError
 from protocol.identity import Cloned
 from protocol.messages import Done
 from protocol.subjects import AdvertSubject
@@ -46,12 +46,12 @@ class Cloud:
     async def joins(self, folder, token: str, node: str, *, port: int = 0) -> Credentials:
         """What `tiermesh-agent enrol` does, at the site's server unless it is another's."""
         url = f"nats://127.0.0.1:{port or self.ground.site}"
-        joining = Joining(url, node, token, folder / node)
+        joining = Joining(url, node, token, folder / node, folder / f"{node}.root")
         return await enrolled(joining, SystemClock())
 
 
 @asynccontextmanager
-async def a_cloud(ground: Grounds):
+async def a_cloud(ground: Grounds, root: bytes | None = None):
     clock = SystemClock()
     ground.holds("cloud", "cloud", "cloud", "cloud")
     ground.holds("resolver", "cloud", "cloud", "cloud")
@@ -59,7 +59,7 @@ async def a_cloud(ground: Grounds):
     url, resolver = f"nats://127.0.0.1:{ground.hub}", Resolver(clock)
     async with connecting(url, name="cloud", passport=passport) as bus:
         bucket = await bus.buckets().bucket(BUCKET)
-        kept = Kept(bucket, ground.authority, Remembered(), clock)
+        kept = Kept(bucket, ground.authority, Remembered(), clock, root=root)
         registry = Registry(kept, resolver.tell)
         system = ground.path("resolver", "cloud", "cloud")
         async with (
@@ -77,6 +77,35 @@ async def test_a_device_joins_at_its_site_with_a_key_of_its_own(ground, tmp_path
         key = tmp_path / "cam-a.nk"
         assert key.stat().st_mode & 0o777 == 0o600
         assert (tmp_path / "cam-a").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_device_joins_with_the_root_that_its_token_names(ground, tmp_path):
+    async with a_cloud(ground, b"the root of bundles") as cloud:
+        await cloud.joins(tmp_path, await cloud.token(), "cam-r")
+        assert (tmp_path / "cam-r.root").read_bytes() == b"the root of bundles"
+
+
+async def test_a_root_that_the_token_does_not_name_is_not_taken(ground, tmp_path):
+    """Whoever answers at the hub sends another: nothing is kept, no credentials either."""
+    async with a_cloud(ground, b"the root of bundles") as cloud:
+        token = await cloud.token()
+        kept = replace(cloud.registry._kept, root=b"another root")  # noqa: SLF001  # an impostor
+        cloud.registry._kept = kept  # noqa: SLF001
+        with pytest.raises(UntrustedError, match="not the one that the token names"):
+            await cloud.joins(tmp_path, token, "cam-s")
+        assert not (tmp_path / "cam-s").exists()
+        assert not (tmp_path / "cam-s.root").exists()
+        jwt, seed, _ = token.split("~")
+        await cloud.joins(tmp_path, f"{jwt}~{seed}", "cam-s")  # a token without: no root is taken
+        assert not (tmp_path / "cam-s.root").exists()
+
+
+async def test_a_device_of_another_mesh_keeps_its_root(ground, tmp_path):
+    (tmp_path / "cam-t.root").write_bytes(b"the root it has")
+    async with a_cloud(ground, b"the root of bundles") as cloud:
+        with pytest.raises(UntrustedError, match="another mesh"):
+            await cloud.joins(tmp_path, await cloud.token(), "cam-t")
+    assert (tmp_path / "cam-t.root").read_bytes() == b"the root it has"
 
 
 async def test_a_replayed_token_lets_no_second_device_in(ground, tmp_path):
