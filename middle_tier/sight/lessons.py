@@ -14,7 +14,7 @@ from middle_tier.sight.speeds import FURTHEST, tells
 from protocol.adverts import Capacity
 from protocol.messages import Answer
 
-OFTEN_S = 0.002
+OFTEN_S = 0.02
 """An answer is learnt from at once, unless another was less than this before ..."""
 
 AT_ONCE = 64

@@ -6,7 +6,7 @@ or the whole class, at once; and how the rest scatters is the distribution that 
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -25,6 +25,7 @@ from middle_tier.sight.corrections import (
     OWN_SHARE,
     OWN_STREAK,
     SHORTEST_MS,
+    SURPRISE,
     Streak,
     clamped,
     corrected,
@@ -60,8 +61,8 @@ class Taught:
     streak: Streak = field(default_factory=Streak)
     spreads: dict[str, tuple[int, Spread]] = field(default_factory=dict)
     """Of a pool: by variant, while its profile is the one with this identity."""
-    observed: dict[str, deque[float]] = field(default_factory=dict)
-    """Of a member: its last runs by variant, as of one row each."""
+    observed: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
+    """Of a member: its last runs by variant, and the rows of each."""
     answered_s: float = 0.0
     held: dict[Member, list[tuple[int, float]]] = field(default_factory=dict)
     """Of a pool: surprises that are not yet known to be scatter."""
@@ -83,39 +84,53 @@ class RunTimes:
     def ran(self, runs: Iterable[tuple[Member, Answer, float]]) -> None:
         """Learn from answers, each with when it came, how long runs take."""
         changed: set[tuple[Pool, str]] = set()
-        for member, answer, now in runs:
+        for member, variant, answers, now in _in_rows(runs):
             pool = member.pool
-            if pool is not None and answer.variant in pool.index and not answer.cold:
-                self._learn(pool, member, answer, now)
-                changed.add((pool, answer.variant))
+            if pool is not None and variant in pool.index:
+                self._learn(pool, member, answers, now)
+                changed.add((pool, variant))
         for pool, variant in changed:
             self._table.sums.sum_factors(pool, variant)
 
-    def _learn(self, pool: Pool, member: Member, answer: Answer, now: float) -> None:
-        variant, many = answer.variant, len(pool.members) > 1
-        at = pool.index[variant]
-        typical = pool.typical_ms(at, answer.batch)
-        usual = self._table.columns.factor.item(pool.first + at)
-        own = usual * member.pace * member.factors.get(variant, 1.0)
-        ratio = max(answer.run_ms, SHORTEST_MS) / max(typical * own, SHORTEST_MS)
-        share = CLASS_SHARE if many else OWN_SHARE
-        factor = clamped(usual * ratio**share)  # what is the node's own is not its class's
-        self._table.sums.note_class_factor(pool, variant, factor)
+    def _learn(self, pool: Pool, member: Member, answers: Sequence[Answer], now: float) -> None:
+        """Learn from runs of one variant, the last of which was answered now."""
+        variant = answers[0].variant
+        at, one, all_ = pool.index[variant], self._member(member, now), self._class(pool, now)
+        scatters = self._spread(pool, at).add
+        for answer in answers:
+            ratio = self._correct(pool, member, at, answer)
+            surprising = ratio > SURPRISE or ratio * SURPRISE < 1.0
+            if surprising or one.streak.count or all_.streak.count or member in all_.held:
+                self._judge(pool, member, (at, ratio))
+            else:  # as nearly always
+                scatters(ratio)
+        observed = one.observed.get(variant)
+        if observed is None:
+            observed = one.observed[variant] = deque(maxlen=SHOWN)
+        observed.extend([(answer.run_ms, answer.batch) for answer in answers])
+
+    def _correct(self, pool: Pool, member: Member, at: int, answer: Answer) -> float:
+        """Move the factors by one run; return what it took over what was expected of it."""
+        column, row, many = self._table.columns.factor, pool.first + at, len(pool.members) > 1
+        usual, typical = column.item(row), pool.typical_ms(at, answer.batch)
+        own: float = usual * member.pace
+        if member.factors:
+            own *= member.factors.get(answer.variant, 1.0)
+        ratio: float = max(answer.run_ms, SHORTEST_MS) / max(typical * own, SHORTEST_MS)
+        # What is the node's own is not its class's.
+        factor = clamped(usual * ratio ** (CLASS_SHARE if many else OWN_SHARE))
+        column[row] = column[row + pool.size] = factor
         if many:
             own = corrected(own, answer.run_ms, typical, OWN_SHARE)
-            member.factors[variant] = own / (factor * member.pace)
-        self._judge(pool, member, (at, ratio), now)
-        observed = self._members[member].observed.get(variant)
-        if observed is None:
-            observed = self._members[member].observed[variant] = deque(maxlen=SHOWN)
-        observed.append(answer.run_ms / max(typical, SHORTEST_MS) * pool.typical_ms(at, 1))
+            member.factors[answer.variant] = own / (factor * member.pace)
+        return ratio
 
-    def _judge(self, pool: Pool, member: Member, run: tuple[int, float], now: float) -> None:
+    def _judge(self, pool: Pool, member: Member, run: tuple[int, float]) -> None:
         """Correct at once what has plainly changed. The rest is scatter.
 
         A surprise is held back until the next answers show which of the two it was.
         """
-        one, all_ = self._member(member, now), self._class(pool, now)
+        one, all_ = self._members[member], self._classes[pool]
         others, ratio = len(pool.members), run[1]
         witnesses = min(CLASS_WITNESSES, others)
         shift = all_.streak.add(ratio, member, length=CLASS_STREAK, witnesses=witnesses)
@@ -131,8 +146,8 @@ class RunTimes:
             held.append(run)
             if not one.streak.count or len(held) > OWN_STREAK or len(all_.held) > HELD:
                 del all_.held[member]
-                for each in held:
-                    self._scatter(pool, *each)
+                for at, each in held:
+                    self._spread(pool, at).add(each)
 
     def _change(self, pool: Pool, member: Member, by: float) -> None:
         if len(pool.members) == 1:
@@ -140,14 +155,15 @@ class RunTimes:
         else:
             self._table.sums.set_pace(member, clamped(member.pace * by))
 
-    def _scatter(self, pool: Pool, at: int, ratio: float) -> None:
+    def _spread(self, pool: Pool, at: int) -> Spread:
+        """Where what is scatter goes; the rows are told of it in time."""
         spreads, profile = self._classes[pool].spreads, pool.infos[at].profile
         variant = pool.infos[at].variant
         known = spreads.get(variant)
         if known is None or known[0] != id(profile):
             known = spreads[variant] = id(profile), Spread()
-        known[1].add(ratio)
         self._scattered.add((pool, variant))
+        return known[1]
 
     def tell(self) -> None:
         """Have the rows say how runs scatter by now: all at once, as it is dear."""
@@ -214,13 +230,16 @@ class RunTimes:
         return tuple(self._seen(member, pool, name, taught.observed[name]) for name in known)
 
     def _seen(
-        self, member: Member, pool: Pool, variant: str, observed: Sequence[float]
+        self, member: Member, pool: Pool, variant: str, runs: Sequence[tuple[float, int]]
     ) -> RunsSeen:
         columns, at = self._table.columns, pool.index[variant]
         row = np.array([pool.first + at])
         factor = columns.factor.item(row[0]) * member.pace * member.factors.get(variant, 1.0)
         middle, late = (factor * run_ms(columns, row, 1, each).item(0) for each in (50.0, 99.0))
-        ordered = sorted(observed)
+        once_ms = pool.typical_ms(at, 1)
+        ordered = sorted(
+            ran_ms / max(pool.typical_ms(at, rows), SHORTEST_MS) * once_ms for ran_ms, rows in runs
+        )
         return RunsSeen(
             variant=variant,
             count=len(ordered),
@@ -230,3 +249,21 @@ class RunTimes:
             observed_p99_ms=ordered[int(0.99 * len(ordered))],
             correction=factor,
         )
+
+
+def _in_rows(
+    runs: Iterable[tuple[Member, Answer, float]],
+) -> Iterator[tuple[Member, str, list[Answer], float]]:
+    """Yield warm runs of one variant on one member that came in a row, and when the last did."""
+    row: list[Answer] = []
+    whose: tuple[Member, str, float] | None = None
+    for member, answer, now in runs:
+        if answer.cold:
+            continue
+        if whose is not None and (member is not whose[0] or answer.variant != whose[1]):
+            yield whose[0], whose[1], row, whose[2]
+            row = []
+        row.append(answer)
+        whose = member, answer.variant, now
+    if whose is not None:
+        yield whose[0], whose[1], row, whose[2]

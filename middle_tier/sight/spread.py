@@ -4,7 +4,9 @@ A sketch as DDSketch is one (buckets that grow by a constant share, so that ever
 one percent), which also ages: what a machine did long ago counts for less and less.
 """
 
-from math import exp, log
+from math import exp
+
+import numpy as np
 
 from protocol.types import QUANTILES, Latency
 
@@ -20,6 +22,9 @@ CREDIBLE = 32
 NOTICED = 0.1
 """Changes below this share are not told: each has every kind of want take it over."""
 
+AT_ONCE = 256
+"""Ratios that may wait to be sorted into buckets: many at once cost little more than one."""
+
 BOUND = 5.0
 """Logarithm of the furthest from what was expected that is told apart."""
 
@@ -28,12 +33,13 @@ Shape = tuple[float, ...]
 
 
 class Spread:
-    """The mutable state is the buckets, and what of them was told last."""
+    """The mutable state is the buckets, what is not in them yet, and what of them was told last."""
 
-    __slots__ = ("_due", "_told", "_weights", "seen", "total")
+    __slots__ = ("_due", "_fresh", "_told", "_weights", "seen", "total")
 
     def __init__(self) -> None:
         self._weights: dict[int, float] = {}
+        self._fresh: list[float] = []
         self.total = 0.0
         self.seen = 0
         self._due = CREDIBLE
@@ -44,16 +50,28 @@ class Spread:
 
     def add(self, ratio: float) -> None:
         """Take what one run took, over what was expected of it at the median."""
-        bucket = round(max(-BOUND, min(BOUND, log(max(ratio, 1e-9)))) / GROWTH)
-        self._weights[bucket] = self._weights.get(bucket, 0.0) + 1.0
-        self.total += 1.0
-        self.seen += 1
+        self._fresh.append(ratio)
+        if len(self._fresh) >= AT_ONCE:
+            self._sort_in()
+
+    def _sort_in(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        if not fresh:
+            return
+        logs = np.log(np.maximum(fresh, exp(-BOUND)))
+        found = np.rint(np.minimum(logs, BOUND) / GROWTH).astype(np.intp)
+        buckets, counts = np.unique(found, return_counts=True)
+        for bucket, count in zip(buckets.tolist(), counts.tolist(), strict=True):
+            self._weights[bucket] = self._weights.get(bucket, 0.0) + count
+        self.total += len(fresh)
+        self.seen += len(fresh)
         if self.total >= KEPT:
             self._weights = {key: 0.5 * weight for key, weight in self._weights.items()}
             self.total *= 0.5
 
     def at(self, percentile: float) -> float:
         """Return the ratio that this percentage of runs stays within."""
+        self._sort_in()
         left = self.total * percentile / 100.0
         bucket = 0
         for bucket in sorted(self._weights):  # the last one, where rounding ends it
@@ -68,6 +86,7 @@ class Spread:
         A percentile beyond what so few answers can show is as far out as the profile has it, and no
         nearer than the last that they do show.
         """
+        self._sort_in()
         if self.total < CREDIBLE:
             return None
         found: list[float] = []
@@ -80,6 +99,7 @@ class Spread:
 
     def news(self, profile: Latency) -> Shape | None:
         """Return the shape where it is time to look, and it is another than was told last."""
+        self._sort_in()
         if self.seen < self._due:
             return None
         self._due = self.seen + min(self.seen, KEPT // 2)
