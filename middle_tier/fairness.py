@@ -110,7 +110,7 @@ class Fairness:
 
     def end(self, party: Party, felt: Felt | None, now: float) -> None:
         """A query has ended; `felt` is None where that says nothing of load."""
-        below = self._below(party)
+        below = self._active > 1 and self._below(party)
         party.running -= 1
         self.total -= 1
         if felt is None:

@@ -56,9 +56,11 @@ class Caller:
 
         And `NoCandidateError` under overload, for who has their share of the mesh.
         """
-        now, wall = self._clock.now(), self._clock.wall()
+        now = self._clock.now()
         for account in self.accounts:
-            refusal = account.refusal(now, wall)
+            if account.unlimited:
+                continue
+            refusal = account.refusal(now, self._clock.wall())
             if refusal is not None:
                 raise refusal
         fairness = self._fairness

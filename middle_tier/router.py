@@ -35,8 +35,8 @@ from middle_tier.uplink import Parent
 from middle_tier.view import View
 from protocol.bundles import Task
 from protocol.errors import UnreachableError
-from protocol.messages import Answer, Query
-from protocol.types import ITEM_BYTES, Tensor
+from protocol.messages import Answer, Query, Want
+from protocol.types import ITEM_BYTES, Tensor, Tier
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,10 @@ NOTHING = Plan((), {})
 
 MAX_PERMITS = 4096
 """Tenants and tasks whose permits are remembered; when there are more, all are forgotten."""
+
+
+_Said = tuple[tuple[Tensor, ...], tuple[str, ...], tuple[Tier, ...] | None, str, Task | None]
+"""What a demand is made of beside the want: inputs, hops, tiers, tenant; and the task as it was."""
 
 
 class Router:
@@ -65,7 +69,7 @@ class Router:
         self._seeds = count(seed)
         self._permits: dict[tuple[str, str], Permit | None] = {}
         self._out_bytes: dict[str, tuple[Task, int]] = {}
-        self._known_sizes: Known[tuple[Tensor, ...], tuple[int, int]] = Known()
+        self._demands: Known[Want, tuple[_Said, Demand]] = Known()
         self._doubts = Doubts(bus, clock, self.alarms, self._gone)
         self.outbox = Outbox(bus, near or {}, prefix=f"{site}-{seed:x}", alive=self._doubts.dispel)
         self.orders = Orders(bus, clock)
@@ -88,6 +92,7 @@ class Router:
     def policy(self, policy: Policy) -> None:
         self._means.go_by(policy)
         self._permits.clear()
+        self._demands = Known()
         self._recent.forget()
 
     @property
@@ -124,9 +129,28 @@ class Router:
         return kind(self._means, query, buffers, self.demand(query))
 
     def demand(self, query: Query) -> Demand:
-        """`query` as far as choosing goes."""
-        inputs, want = query.inputs, query.want
-        rows, nbytes = self._sizes(inputs)
+        """`query` as far as choosing goes.
+
+        Remembered: a gate hands what its callers say again and again as the very same objects.
+        """
+        want = query.want
+        known = self._demands.get(want)
+        if known is not None:
+            (inputs, hops, tiers, tenant, task), demand = known
+            alike = inputs is query.inputs and hops is query.hops and tiers is query.tiers
+            if alike and tenant == query.tenant and task is self.view.tasks.get(want.task):
+                return demand
+        demand = self._demand(query)
+        task = self.view.tasks.get(want.task)
+        self._demands.put(
+            want, ((query.inputs, query.hops, query.tiers, query.tenant, task), demand)
+        )
+        return demand
+
+    def _demand(self, query: Query) -> Demand:
+        want, inputs = query.want, query.inputs
+        rows = inputs[0].shape[0] if inputs else 1
+        nbytes = sum(tensor.nbytes for tensor in inputs)
         out_bytes = rows * self._row_bytes(want.task)
         permit = self._permit(query.tenant, want.task) if self.policy.permit else None
         return Demand(
@@ -140,14 +164,6 @@ class Router:
                 self._permits.clear()
             self._permits[tenant, task] = permit_of(self.policy.permit, tenant, task)
         return self._permits[tenant, task]
-
-    def _sizes(self, inputs: tuple[Tensor, ...]) -> tuple[int, int]:
-        """Rows and bytes of a query's tensors, remembered: a gate hands the same tuple again."""
-        sizes = self._known_sizes.get(inputs)
-        if sizes is None:
-            sizes = inputs[0].shape[0] if inputs else 1, sum(tensor.nbytes for tensor in inputs)
-            self._known_sizes.put(inputs, sizes)
-        return sizes
 
     def _row_bytes(self, name: str) -> int:
         """Bytes of a task's outputs for one row, remembered while the task stays as it is."""

@@ -6,6 +6,7 @@ which groups are the cheapest is remembered, and the member is picked anew, with
 
 from collections.abc import Callable
 
+from edge_agent.known import Known
 from middle_tier.scheduler.types import Demand, Plan
 
 KEEP_S = 0.02
@@ -26,6 +27,7 @@ class Recent:
         self._choose = choose
         self._again = again
         self._made: dict[Kind, tuple[Plan, float]] = {}
+        self._kinds: Known[Demand, Kind] = Known()
 
     def __repr__(self) -> str:
         return f"<Recent {len(self._made)} plans>"
@@ -38,7 +40,10 @@ class Recent:
         """Return a plan for `demand`, made now; or lately, with the member picked now."""
         if demand.tried:
             return self._choose(demand)
-        kind = _kind(demand)
+        kind = self._kinds.get(demand)
+        if kind is None:
+            kind = _kind(demand)
+            self._kinds.put(demand, kind)
         made = self._made.get(kind)
         if made is not None and now - made[1] < KEEP_S:
             again = self._again(demand, made[0])

@@ -66,6 +66,13 @@ class Group(NamedTuple):
     marginal_ms: float
     """What one row more adds to the queue of a node."""
 
+    def __eq__(self, other: object) -> bool:
+        """Alike in another table as well, where its pool is another object."""
+        return isinstance(other, Group) and self[1:] == other[1:]
+
+    def __hash__(self) -> int:
+        return hash(self[2:])
+
 
 def opened(table: Table, row: int, run_ms: float) -> Group:
     pool = table.pool_of(row)

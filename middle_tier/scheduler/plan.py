@@ -63,8 +63,7 @@ def choose_again(
     look = look_at(demand, groups, policy, now=now, seed=seed)
     best: Candidate | None = None
     cost = plan.ranked[0].cost_usd, plan.ranked[0].worth_usd
-    for row, run in plan.cheapest:
-        group = opened(look.table, row, run)
+    for group in plan.cheapest:
         found = best_of(look, group)
         if found is None or found.finish_ms > look.latest_ms:
             continue

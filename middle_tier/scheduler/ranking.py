@@ -214,7 +214,7 @@ def with_second(
     return (first, second) if isinstance(second, Candidate) else ranked
 
 
-def cheapest(look: Look, scored: Scored, best: Candidate) -> tuple[tuple[int, float], ...]:
+def cheapest(look: Look, scored: Scored, best: Candidate) -> tuple[Group, ...]:
     """Return the groups that fit and are as good as the best; none where they are too many.
 
     Nor where one of them is cold: a load changes everything.
@@ -226,10 +226,8 @@ def cheapest(look: Look, scored: Scored, best: Candidate) -> tuple[tuple[int, fl
     if len(at_most) > ALIKE:
         return ()
     places = scored.fits.take(at_most).tolist()
-    if not all(_opened(look, scored, place).warm for place in places):
-        return ()
-    rows, run_ms = scored.lens.rows, scored.timing.run_ms
-    return tuple((rows.item(place), run_ms.item(place)) for place in places)
+    groups = tuple([_opened(look, scored, place) for place in places])
+    return groups if all(group.warm for group in groups) else ()
 
 
 def count_out(scored: Scored, ranked: int, lost: dict[int, str]) -> dict[str, int]:

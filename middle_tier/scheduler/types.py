@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from middle_tier.scheduler.pick import Group
 from middle_tier.scheduler.rules import (
     Escalation,
     Hedge,
@@ -149,7 +150,6 @@ class Plan(NamedTuple):
     """The best accuracy within the budget; only when nothing is ranked, or explained."""
     bytes_usd: Mapping[Tier, float] = MappingProxyType({})
     """What carrying its tensors to each tier costs: a part of every cost; only explained."""
-    cheapest: tuple[tuple[int, float], ...] = ()
-    """The warm groups that cost as little as the best, as rows of the table, each with its run time
-    before corrections: among their members `choose_again` picks. Empty when there are too many, or
-    when `explain` has made the plan."""
+    cheapest: tuple[Group, ...] = ()
+    """The warm groups that cost as little as the best: among their members `choose_again` picks.
+    Empty when there are too many, or when `explain` has made the plan."""

@@ -8,7 +8,7 @@ from edge_agent.bus.memory import MemoryNetwork
 from edge_agent.clock import ManualClock
 from middle_tier.scheduler.types import Policy
 from protocol.errors import NoCandidateError
-from tests.build import a_query, a_want
+from tests.build import a_query, a_want, an_image
 from tests.middle_tier.acted import CLOUD, MIDDLE, ActedNode, a_site
 
 IMAGE = bytes(256)
@@ -67,3 +67,18 @@ async def test_what_has_left_its_site_by_mistake_is_run_nowhere():
         with pytest.raises(NoCandidateError):
             await ask(router, "clinic", min_accuracy=0.8)
     assert not cloud.asked
+
+
+async def test_what_is_remembered_of_a_want_holds_for_like_queries_alone():
+    async with a_site(MemoryNetwork(), ManualClock(), ActedNode("edge-1")) as router:
+        router.policy = permits({"tenant": "clinic", "leave_site": False})
+        query = a_query(tenant="shop")
+        first = router.demand(query)
+        assert router.demand(query.but(id="q-2")) is first
+        assert router.demand(query.but(inputs=(an_image(3),))).rows == 3
+        assert router.demand(query.but(tiers=("cloud",))).tiers == ("cloud",)
+        assert router.demand(query.but(hops=("below",))).hops == ("below",)
+        assert router.demand(query.but(tenant="clinic")).permit.leave_site is False
+        assert router.demand(query) == first
+        router.policy = permits({"tenant": "shop", "leave_site": False})
+        assert router.demand(query).permit.leave_site is False
