@@ -13,6 +13,9 @@ from cloud_core import spending
 from cloud_core.audit.log import AuditLog
 from cloud_core.config import CloudConfig
 from cloud_core.front_door import FrontDoor
+from cloud_core.identity.authority import Authority
+from cloud_core.identity.native_routes import NativeRoutes
+from cloud_core.identity.natives import Held, Natives
 from cloud_core.identity.resolver import Resolver
 from cloud_core.identity.routes import IdentityRoutes
 from cloud_core.identity.service import Server, registry_of, serving
@@ -34,7 +37,7 @@ from middle_tier.announced import CATALOG
 from middle_tier.gate import Gate
 from middle_tier.http.webroutes import Route
 from middle_tier.node import Parts, SiteNode
-from middle_tier.register import BUCKET
+from middle_tier.register import BUCKET, Register
 from middle_tier.router import Router
 from middle_tier.usage.metering import collecting
 from protocol.adverts import NodeStatus, Roster, Survey
@@ -110,14 +113,14 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
 
     def extra(parts: Parts) -> Sequence[Route]:
         routes = FrontDoor(Federation(parts.router), parts.router, parts.gate).routes()
-        routes = (*routes, *_identities(config, parts, log or Logged(), served))
         work.extend(_sign_in(config, parts.gate, clock))
         register, bucket = parts.gate.register, parts.desired.bucket(BUCKET)
         if parts.streams is not None:
             work.append(collecting(parts.meter, parts.streams, log or Logged()))
         if register is None:
-            return routes
+            return (*routes, *_identities(config, parts, log or Logged(), served))
         tenants = Tenants(bucket, register, log or Logged(), clock, key=_key(config))
+        routes = (*routes, *_identities(config, parts, log or Logged(), served, tenants))
         work.append(founded(tenants, config, clock))
         work.append(spending.telling(parts.meter, register, bucket, clock))
         return (*routes, *TenantRoutes(tenants, parts.gate, log).routes())
@@ -157,8 +160,9 @@ async def _bundled(
 
 
 def _identities(
-    config: CloudConfig, parts: Parts, audit: Audit, served: list[AbstractAsyncContextManager[None]]
-) -> Sequence[Route]:
+    config: CloudConfig, parts: Parts, audit: Audit,
+    served: list[AbstractAsyncContextManager[None]], tenants: Tenants | None = None,
+) -> Sequence[Route]:  # fmt: skip
     """Return the routes of identities, and add to `served` what enrols and revokes."""
     if config.identity is None:
         return ()
@@ -166,9 +170,20 @@ def _identities(
     resolver = Resolver(clock)
     root = root_in(config.root) if config.root is not None else None
     registry = registry_of(config.identity, parts.desired, audit, clock, resolver, root=root)
-    server = Server(str(config.nats_url), config.nats_ca, parts.desired, resolver, clock)
+    authority = Authority.read(config.identity.keys)
+    held = Held(
+        parts.desired.bucket(BUCKET), parts.gate.register or Register(), authority, audit, clock
+    )
+    natives = Natives(held, resolver.tell)
+    server = Server(
+        str(config.nats_url), config.nats_ca, parts.desired, resolver, clock, natives.jwts
+    )
     served.append(serving(config.identity, parts.router.bus, registry, server=server))
-    return IdentityRoutes(registry, parts.gate).routes()
+    routes = IdentityRoutes(registry, parts.gate).routes()
+    if tenants is None:
+        return routes
+    tenants.leaving = natives.end
+    return (*routes, *NativeRoutes(natives, parts.gate).routes())
 
 
 def _sign_in(config: CloudConfig, gate: Gate, clock: Clock) -> list[Coroutine[Any, Any, None]]:

@@ -6,7 +6,7 @@ What is kept is the bucket `tenants`, which every gate mirrors; how a gate uses 
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +20,8 @@ from protocol.errors import BadRequestError, ConflictError, MeshError, UnknownEr
 from protocol.tokens import Budget, Scope
 from protocol.types import Name, Tier, Wire
 
+Leaving = Callable[[str, str], Awaitable[int]]
+"""Takes the tenant, and who orders it."""
 _log = logging.getLogger(__name__)
 
 DAY_S = 86_400
@@ -63,6 +65,8 @@ class Tenants:
         self._audit = audit
         self._clock = clock
         self._key = key
+        self.leaving: Leaving = _alone
+        """Told of a tenant before it is removed."""
 
     def tenants(self) -> list[Tenant]:
         return sorted(self._register.tenants.values(), key=lambda tenant: tenant.name)
@@ -105,6 +109,7 @@ class Tenants:
         self.tenant(name)
         if name == by:
             raise ConflictError("that is your own tenant", "have another operator remove it")
+        await self.leaving(name, by)
         key = f"tenant.{name}"
         await self._bucket.delete(key)
         self._register.put(key, None)
@@ -186,6 +191,11 @@ class Tenants:
                 "this gate has no signing key", "set 'signing_key' in the cloud's configuration"
             )
         return self._key
+
+
+async def _alone(_name: str, _by: str) -> int:
+    """No tenant has an account of NATS."""
+    return 0
 
 
 class Founding(Protocol):

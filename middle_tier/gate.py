@@ -115,6 +115,8 @@ class Gate:
         self._clock = clock
         self._started = int(clock.wall() // DAY_S)
         self._known: dict[str, Caller] = {}
+        self._native: dict[str, Caller] = {}
+        """By account of NATS; apart from headers, which anybody may send."""
         self._everybody = None
         if open_tenant is not None:
             self._everybody = self._caller(everything(open_tenant))
@@ -130,6 +132,7 @@ class Gate:
     def forget(self) -> None:
         """Verify every token anew, when it comes next."""
         self._known.clear()
+        self._native.clear()
 
     def admit(self, authorization: str | None) -> Claims:
         """Return what the caller may do, or raise `UnauthenticatedError`."""
@@ -148,6 +151,20 @@ class Gate:
         if caller is not None and now < caller.claims.exp + LEEWAY_S:
             return caller
         return self._verify(authorization, now)
+
+    def native(self, account: str) -> Caller:
+        """Return who asks from an account of NATS, which the server has proved.
+
+        Raises `UnauthenticatedError` for one that is nobody's.
+        """
+        caller = self._native.get(account)
+        if caller is None:
+            if self.register is None:
+                raise UnauthenticatedError("this gate knows no tenants' accounts")
+            tenant = self.register.owner(account)
+            claims = everything(tenant).model_copy(update={"jti": account, "scopes": ("ask",)})
+            caller = self._native[account] = self._caller(self.register.permitted(claims))
+        return caller
 
     def _verify(self, authorization: str, now: float) -> Caller:
         scheme, _, token = authorization.partition(" ")

@@ -36,6 +36,7 @@ from middle_tier.http.policies import PolicyRoutes
 from middle_tier.http.tally import Tally
 from middle_tier.http.webroutes import Route
 from middle_tier.joined import JoinedBus
+from middle_tier.natively import Natively
 from middle_tier.policy.kept import Policies
 from middle_tier.register import BUCKET, Register
 from middle_tier.router import Router
@@ -124,7 +125,7 @@ async def running(
             )
         )  # fmt: skip
         await enter(_uplinked(config, router))
-        await enter(Routes(router).open())
+        await enter(_answering(parts))
         log.info("%s is ready at %s", config.site, url)
         yield SiteNode(config, url, router, gate, wanted)
         log.info("%s stops", config.site)
@@ -208,6 +209,19 @@ async def _own_node(
             started.update_wanted = stock.look
         await enter(stock.keeping(started.restock if started is not None else _passed_over))
         yield started
+
+
+@asynccontextmanager
+async def _answering(parts: Parts) -> AsyncIterator[None]:
+    """Take queries of other routers, and of tenants with an account of NATS."""
+    router, gate = parts.router, parts.gate
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(Routes(router).open())
+        if gate.register is not None and parts.streams is not None:
+            tally, clock = parts.meter.tally, router.clock
+            natively = Natively(router.bus, router, gate, tally, clock)
+            await stack.enter_async_context(natively.open())
+        yield
 
 
 def _passed_over(_: Store) -> None:

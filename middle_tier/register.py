@@ -2,15 +2,16 @@
 
 Entries come from the bucket `tenants`, at the cloud and mirrored at sites. A token says what it
 allows; the register narrows that to what its tenant is permitted now. Keys are ``tenant.<name>``,
-``token.<id>``, ``spent.<tenant>`` and ``ready``; other keys are passed over.
+``token.<id>``, ``native.<account>``, ``spent.<tenant>`` and ``ready``; others are passed over.
 """
 
 from collections.abc import Callable  # noqa: TC003  # TYPE_CHECKING would hide cycles
 from typing import Annotated, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from protocol.errors import DecodeError, UnauthenticatedError, UnreachableError
+from protocol.subjects import ACCOUNT_PATTERN
 from protocol.tokens import Budget, Claims, Scope
 from protocol.types import Name, NonNegative, Positive, Tier, Wire
 
@@ -20,6 +21,7 @@ READY = "ready"
 TENANT_SCOPES: tuple[Scope, ...] = ("ask", "plan", "read")
 
 TokenId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+AccountKey = Annotated[str, StringConstraints(pattern=ACCOUNT_PATTERN)]
 
 
 T = TypeVar("T")
@@ -57,6 +59,19 @@ class Issued(Wire):
     revoked: int | None = None
 
 
+class Native(Wire):
+    """An account of NATS that is a tenant's own. Public keys: the others are the tenant's."""
+
+    account: AccountKey
+    tenant: Name
+    signing: AccountKey
+    """Signs the account's users."""
+    since: int
+    """Seconds since the epoch, as `ended`."""
+    ended: int | None = None
+    by: str = ""
+
+
 class Spent(Wire):
     """What a tenant with a daily budget has spent, gate by gate, as the cloud has been told."""
 
@@ -81,6 +96,8 @@ class Register:
         self.tokens: dict[str, Issued] = {}
         self.revoked: set[str] = set()
         """Ids of tokens that were taken back."""
+        self.natives: dict[str, Native] = {}
+        """By account; those that have ended too."""
         self.spent: dict[str, Spent] = {}
         self.changed: Callable[[], None] = _nobody
         self.spending: Callable[[str], None] = _no_tenant
@@ -107,6 +124,8 @@ class Register:
                 _set(self.tenants, name, None if value is None else _read(Tenant, value))
             elif kind == "token":
                 self._token(name, None if value is None else _read(Issued, value))
+            elif kind == "native":
+                _set(self.natives, name, None if value is None else _read(Native, value))
         except ValidationError as error:
             raise DecodeError(f"the entry {key[:160]!r} of the tenants is broken") from error
         self.changed()
@@ -125,13 +144,17 @@ class Register:
         else:
             self.revoked.add(token_id)
 
+    def owner(self, account: str) -> str:
+        """Return whose account of NATS that is; raise where it is nobody's, or was."""
+        self._demand_heard()
+        native = self.natives.get(account)
+        if native is None or native.ended is not None:
+            raise UnauthenticatedError("this account is no tenant's of this mesh", _CREDENTIALS)
+        return native.tenant
+
     def permitted(self, claims: Claims) -> Claims:
         """Return what the token allows of what its tenant may; raise where that is nobody's."""
-        if not self.heard:
-            raise UnreachableError(
-                "this gate has not heard yet who the tenants are",
-                "try again in a moment; a site hears it from its parent when it first starts",
-            )
+        self._demand_heard()
         if claims.jti in self.revoked:
             raise UnauthenticatedError(
                 "the token has been revoked", "ask your operator for another"
@@ -140,6 +163,13 @@ class Register:
         if tenant is None:
             raise UnauthenticatedError("the token's tenant is not a tenant of this mesh", _OTHER)
         return narrowed(claims, tenant)
+
+    def _demand_heard(self) -> None:
+        if not self.heard:
+            raise UnreachableError(
+                "this gate has not heard yet who the tenants are",
+                "try again in a moment; a site hears it from its parent when it first starts",
+            )
 
 
 def narrowed(claims: Claims, tenant: Tenant) -> Claims:
@@ -179,3 +209,4 @@ def _no_tenant(tenant: str) -> None:
 
 
 _OTHER = "ask your operator for another"
+_CREDENTIALS = "ask your operator for others: tiermesh tenants credentials"

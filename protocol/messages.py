@@ -97,6 +97,8 @@ RefusalReason = Literal[
     "cancelled",
     "no_candidate",  # a router's: nobody here can meet it
     "unreachable",
+    "forbidden",  # to a tenant that connects natively, as the next
+    "over_budget",
 ]
 
 

@@ -8,8 +8,10 @@ tm.v1.ctl.<site>.<node>.<verb>       orders to an agent
 tm.v1.evt.<site>.<node>.<kind>       events
 tm.v1.id.<op>                        identity
 tm.v1.blob.<site>                    ranged reads of bundle bytes, at a site's mirror
+tm.v1.native.<account>               query of a tenant's own account, put there by the server
 """
 
+import re
 from dataclasses import astuple, dataclass, fields
 from typing import ClassVar, Self
 
@@ -20,6 +22,8 @@ ROOT = "tm.v1"
 TIERS = ("edge", "middle", "cloud")
 VERBS = ("load", "evict", "drain", "resume", "update", "describe")
 IDENTITY_OPS = ("enrol", "renew")
+ACCOUNT_PATTERN = r"^A[A-Z2-7]{55}$"
+"""An account's public key, as NATS writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +140,15 @@ class BlobSubject(Subject):
 
     word = "blob"
     site: str
+
+
+@dataclass(frozen=True, slots=True)
+class NativeSubject(Subject):
+    """tm.v1.native.<account>: who asks on `tiermesh.ask` there, as the server says, not they."""
+
+    word = "native"
+    account: str
+
+    def __post_init__(self) -> None:
+        if not re.match(ACCOUNT_PATTERN, self.account) or self.account.endswith("\n"):
+            raise BadNameError(f"{self.account[:80]!r} is not an account's public key")

@@ -7,11 +7,12 @@ from urllib.parse import quote
 
 import typer
 
-from cloud_core.cli import show
+from cloud_core.cli import natives, show
 from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, where
 from cloud_core.cli.sending import sent
 
 app = typer.Typer(help="The tenants of the mesh.", no_args_is_help=True)
+app.command("credentials")(natives.credentials)
 
 Scopes = Annotated[
     list[str] | None, typer.Option("--scope", help="ask, plan, read or operate; repeatable.")

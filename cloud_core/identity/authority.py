@@ -22,10 +22,13 @@ from edge_agent.identity import nkeys
 from edge_agent.identity.credentials import Credentials
 from protocol.errors import ConflictError, MeshError, UntrustedError
 from protocol.names import check_name
+from protocol.subjects import ROOT, NativeSubject
 
 MESH, SYSTEM = "MESH", "SYS"
-QUERIES = "tm.v1.native"
+QUERIES = f"{ROOT}.{NativeSubject.word}"
 """Where tenants' own accounts ask: the next token is the account's key."""
+EVERYBODY = "*"
+"""In place of a key: all of an account."""
 FOREVER = 4_102_444_800
 """A key revoked until 2100 is revoked whenever its JWT was issued."""
 
@@ -105,13 +108,16 @@ class Authority:
         signer = Signer(_seed(self.folder / "signing.nk", "O"), "O")
         return claims.account(signer, self._mesh(revoked), now=int(now))
 
-    def tenant_jwt(self, tenant: str, public: str, signing: str, now: float) -> str:
+    def tenant_jwt(
+        self, tenant: str, public: str, signing: str, now: float, *, ended: bool = False
+    ) -> str:
         """Return the JWT of a tenant's own account, whose keys it has: it asks, and no more.
 
         `public` is the account's key, `signing` the one that the tenant signs its users with.
 
         It publishes on `tiermesh.ask`; what arrives in MESH is `QUERIES` with the account's key as
         its last token, which the server puts there: who asks is not for the tenant to say.
+        `ended`: it asks no more, and whoever is connected with it is cut off.
         """
         nkeys.public_key(public, "A")
         signer = Signer(_seed(self.folder / "signing.nk", "O"), "O")
@@ -119,7 +125,11 @@ class Authority:
             "name": "ask", "account": self.accounts.mesh, "type": "service",
             "subject": f"{QUERIES}.{public}", "local_subject": "tiermesh.ask",
         }  # fmt: skip
-        said = Account(check_name(tenant, "tenant"), public, {signing: TENANT}, imports=(asked,))
+        name = check_name(tenant, "tenant")
+        if ended:
+            said = Account(name, public, revoked={EVERYBODY: FOREVER}, connections=0)
+        else:
+            said = Account(name, public, {signing: TENANT}, imports=(asked,))
         return claims.account(signer, said, now=int(now))
 
     def user_jwt(self, holder: Holder, public: str, *, now: float, lifetime_s: float | None) -> str:

@@ -44,6 +44,8 @@ class Account:
     exports: Sequence[Mapping[str, object]] = ()
     imports: Sequence[Mapping[str, object]] = ()
     keeps_streams: bool = False
+    connections: int = _UNLIMITED
+    """Users at a time; 0: those that are connected are cut off, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ def user(signer: Signer, said: User, *, now: int) -> str:
 def _limits(said: Account) -> dict[str, object]:
     streams = _UNLIMITED if said.keeps_streams else 0
     return {
-        **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1),
+        **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "leaf"), _UNLIMITED),
+        "conn": said.connections,
         **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), streams),
         "wildcards": True,
     }

@@ -6,7 +6,7 @@ cut off meanwhile.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,22 +36,23 @@ class Resolver:
 
     @asynccontextmanager
     async def telling(
-        self, url: str, credentials: Path, ca: Path | None, jwt: Callable[[], str]
+        self, url: str, credentials: Path, ca: Path | None, jwts: Callable[[], Iterable[str]]
     ) -> AsyncIterator[None]:
-        """Tell servers until the block ends; `jwt` makes what they are to be told."""
+        """Tell servers until the block ends; `jwts` makes what they are to be told."""
         passport = Passport.read(credentials)
         async with (
             connecting(url, name="resolver", passport=passport, ca=ca) as bus,
             beside(self._repeat(), "resolver-again"),
-            beside(self._say(bus, jwt), "resolver"),
+            beside(self._say(bus, jwts), "resolver"),
         ):
             yield
 
-    async def _say(self, bus: NatsBus, jwt: Callable[[], str]) -> None:
+    async def _say(self, bus: NatsBus, jwts: Callable[[], Iterable[str]]) -> None:
         while True:
             self._news.clear()
             try:
-                bus.publish_bytes(UPDATE, jwt().encode())
+                for jwt in jwts():
+                    bus.publish_bytes(UPDATE, jwt.encode())
             except MeshError as error:
                 log.warning("servers are not told of revocations: %s", error)
             await self._news.wait()

@@ -5,7 +5,7 @@ Runs in the cloud's process, with the signing keys of two roles and the key that
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,8 @@ class Server:
     desired: Desired
     resolver: Resolver
     clock: Clock
+    accounts: Callable[[], Iterable[str]]
+    """JWTs of tenants' own accounts."""
 
 
 class Service:
@@ -136,8 +138,9 @@ async def serving(
     """Enrol, renew and revoke until the block ends."""
     nodes = read_provisioned(config.provisioned) if config.provisioned is not None else ()
     told = server.resolver.telling(
-        server.url, config.system_credentials, server.ca, registry.mesh_jwt
-    )
+        server.url, config.system_credentials, server.ca,
+        lambda: (registry.mesh_jwt(), *server.accounts()),
+    )  # fmt: skip
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(registry.following())
         await stack.enter_async_context(beside(_provided(registry, nodes, server), "provided"))

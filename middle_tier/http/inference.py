@@ -13,21 +13,19 @@ from middle_tier.gate import Gate
 from middle_tier.http import oip
 from middle_tier.http.behind import Answering, Seeing
 from middle_tier.http.call import Call
-from middle_tier.http.checked import Reader
 from middle_tier.http.explained import explained
 from middle_tier.http.job import Job
 from middle_tier.http.oip import Response
 from middle_tier.http.pending import Awaited, Pending, settled
 from middle_tier.http.rendering import Renderer, Said
 from middle_tier.http.replay import Replays
-from middle_tier.http.signature import Signature
+from middle_tier.http.standards import Objectives, Readers
 from middle_tier.http.tally import Tally, outcome_of
 from middle_tier.http.wants import with_defaults
 from middle_tier.routing.outcome import Outcome
 from protocol.codec import Bytes
 from protocol.errors import MeshError, NoCandidateError, OverBudgetError, UnknownError
-from protocol.messages import Answer, Query
-from protocol.tokens import Claims
+from protocol.messages import Query
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +41,8 @@ class Inference:
         self.tally = tally
         self._clock = clock
         self._replays = replays
-        self._readers: dict[str, Reader] = {}
-        self._accuracies: dict[tuple[str, str], float] = {}
+        self.reader = Readers(router).reader
+        self._met = Objectives(router).met
         self._render = Renderer()
         self._prefix = uuid.uuid4().hex[:12]
         self._numbers = count(1)
@@ -59,19 +57,6 @@ class Inference:
         except Exception as error:  # noqa: BLE001  # the border: callers get an incident's id
             self.tally.failed(None, self._counted(call.task), "failed")
             return incident(error)
-
-    def reader(self, claims: Claims, task: str) -> Reader:
-        """Return what reads a task's requests; `UnknownError` names what the caller may ask."""
-        known = self.router.view.tasks.get(task)
-        if known is None:
-            names = ", ".join(permitted(claims, self.router.view)) or "none yet"
-            if not self.router.view.tasks:  # nothing can be said of what there is: a site starts
-                raise NoCandidateError("no node has been heard of yet", "try again in a moment")
-            raise UnknownError(f"no task {task[:80]!r}", f"tasks that you may ask for: {names}")
-        reader = self._readers.get(task)
-        if reader is None or reader.signature.task is not known:
-            reader = self._readers[task] = Reader(Signature(known))
-        return reader
 
     def _begin(self, call: Call, body: Bytes) -> Response | Pending:
         started = self._clock.now()
@@ -136,27 +121,6 @@ class Inference:
                 tenant, task, outcome.answer, rows=rows, elapsed_ms=elapsed_ms, met=met
             )
 
-    def _met(self, query: Query, answer: Answer, elapsed_ms: float) -> bool:
-        """Whether every objective was kept, as far as this gate can tell."""
-        want = query.want
-        if elapsed_ms > want.latency_ms:
-            return False
-        if want.max_cost_usd is not None and answer.cost_usd > want.max_cost_usd:
-            return False
-        if want.min_accuracy <= 0:
-            return True
-        accuracy = self._accuracy(want.task, answer.variant)
-        return accuracy is None or accuracy >= want.min_accuracy
-
-    def _accuracy(self, task: str, variant: str) -> float | None:
-        """A variant's accuracy, looked up once: listing variants is not for every query."""
-        known = self._accuracies.get((task, variant))
-        if known is None:
-            for info in self.router.view.variants(task):
-                self._accuracies[task, info.variant] = info.accuracy
-            known = self._accuracies.get((task, variant))
-        return known
-
     def _known_names(self, query: Query, error: MeshError) -> MeshError:
         """Nothing can meet a want for what does not exist: say that instead."""
         if not isinstance(error, NoCandidateError):
@@ -185,11 +149,6 @@ def absent(query: Query, view: Seeing) -> UnknownError | None:
             f"it has {', '.join(architectures) or 'none now'}",
         )
     return None
-
-
-def permitted(claims: Claims, view: Seeing) -> list[str]:
-    """The names of the tasks that a caller may see."""
-    return sorted(name for name in view.tasks if claims.tasks is None or name in claims.tasks)
 
 
 def incident(error: BaseException) -> Response:

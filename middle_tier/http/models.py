@@ -8,10 +8,11 @@ from edge_agent.clock import Clock
 from middle_tier.http import oip
 from middle_tier.http.call import Call
 from middle_tier.http.fastlane import MAX_BODY_BYTES
-from middle_tier.http.inference import Inference, permitted
+from middle_tier.http.inference import Inference
 from middle_tier.http.oip import Response
 from middle_tier.http.pending import settled
 from middle_tier.http.signature import Signature
+from middle_tier.http.standards import permitted
 from middle_tier.http.tally import Served
 from middle_tier.http.webroutes import Doc, Route, json_response, read_body
 from protocol.adverts import VariantInfo

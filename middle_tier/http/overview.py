@@ -7,13 +7,14 @@ from aiohttp import web
 from edge_agent.clock import Clock
 from middle_tier.http.behind import Seeing, SiteSeen
 from middle_tier.http.explained import explained
-from middle_tier.http.inference import Inference, absent, permitted
+from middle_tier.http.inference import Inference, absent
 from middle_tier.http.metrics import CONTENT_TYPE, Metrics
 from middle_tier.http.models import distinct
 from middle_tier.http.now import doing
 from middle_tier.http.oip import Response, parsed
 from middle_tier.http.policies import seen
 from middle_tier.http.signature import Signature
+from middle_tier.http.standards import permitted
 from middle_tier.http.wants import FIELDS, with_defaults
 from middle_tier.http.wants import read as read_wants
 from middle_tier.http.webroutes import Doc, Route, json_response, read_body, text_response

@@ -63,6 +63,16 @@ class Signature:
             raise _leftover(start, len(tail))
         return self._ordered(found, cuts)
 
+    def match(self, tensors: tuple[Tensor, ...], buffers: tuple[Bytes, ...]) -> Tensors:
+        """Return the inputs of a frame, which has cut them already; raise `BadRequestError`."""
+        found: dict[str, tuple[Tensor, Bytes]] = {}
+        for tensor, buffer in zip(tensors, buffers, strict=True):
+            checked = self._checked(tensor.name, tensor.datatype, list(tensor.shape))
+            if tensor.name in found:
+                raise BadRequestError(f"input {tensor.name!r} is given twice", "send it once")
+            found[tensor.name] = (checked, buffer)
+        return self._ordered(found, {})
+
     def blank(self, rows: int) -> tuple[Tensor, ...]:
         """The inputs of a query of `rows`, other free dimensions 1: for a plan without data."""
         return tuple(

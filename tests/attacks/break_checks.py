@@ -15,8 +15,9 @@ from pathlib import Path
 from tests.attacks import mutations
 from tests.attacks.mutations import Mutation
 from tests.attacks.mutations_identity import IDENTITY
+from tests.attacks.mutations_native import NATIVE
 
-MUTATIONS = (*mutations.MUTATIONS, *IDENTITY)
+MUTATIONS = (*mutations.MUTATIONS, *IDENTITY, *NATIVE)
 
 ROOT = Path(__file__).parents[2]
 COPIED = (

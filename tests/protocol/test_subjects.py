@@ -17,6 +17,7 @@ from protocol.subjects import (
     ControlSubject,
     EventSubject,
     IdentitySubject,
+    NativeSubject,
     RouteSubject,
     SummarySubject,
 )
@@ -195,3 +196,16 @@ def test_a_refused_name_is_not_repeated_at_length(text):
         assert len(caught.value.error) < 1000
         assert caught.value.error.isprintable()
         assert caught.value.hint
+
+
+ACCOUNT = "A" + "B2" * 27 + "C"
+
+
+def test_a_native_subject_names_an_account_and_nothing_else():
+    subject = f"tm.v1.native.{ACCOUNT}"
+    assert str(NativeSubject(ACCOUNT)) == subject
+    assert NativeSubject.parse(subject) == NativeSubject(ACCOUNT)
+    assert NativeSubject.pattern() == "tm.v1.native.*"
+    for hostile in ("acme", "*", ACCOUNT.lower(), f"U{ACCOUNT[1:]}", f"{ACCOUNT}A", f"{ACCOUNT}\n"):
+        with pytest.raises(DecodeError):
+            NativeSubject.parse(f"tm.v1.native.{hostile}")

@@ -1,0 +1,91 @@
+"""Tenants that connect to NATS with accounts of their own: let in, shut out, every one audited.
+
+Whose an account is stands in the bucket `tenants`, so that every gate knows it; servers are told
+the account itself, which can ask and no more. Its keys are the tenant's: none is ever here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cloud_core.identity.authority import Authority
+from edge_agent.audit import Audit
+from edge_agent.bus.kv import Bucket
+from edge_agent.clock import Clock
+from middle_tier.register import Native, Register
+from protocol.errors import ConflictError, UnknownError
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What accounts are kept with."""
+
+    bucket: Bucket
+    register: Register
+    authority: Authority
+    audit: Audit
+    clock: Clock
+
+
+class Natives:
+    """Reads from the register and writes to the bucket. The mutable state is JWTs made already."""
+
+    def __init__(self, held: Held, tell: Callable[[], None]) -> None:
+        self._held = held
+        self._tell = tell
+        self._minted: dict[Native, str] = {}
+
+    async def give(self, tenant: str, account: str, signing: str, by: str) -> Native:
+        """Let an account in as a tenant's, in place of the one that it had.
+
+        Raises `UnknownError` for no tenant, `ConflictError` for an account that was given before.
+        """
+        held = self._held
+        if tenant not in held.register.tenants:
+            raise UnknownError(f"no tenant {tenant[:63]!r}", "see GET /v1/tenants")
+        native = Native(
+            account=account, tenant=tenant, signing=signing, since=int(held.clock.wall()), by=by
+        )
+        if account in held.register.natives:
+            raise ConflictError("that account was given before", "make new keys")
+        held.audit.record("tenant-account", actor=by, tenant=tenant, account=account)
+        await self._keep(native, expected=0)
+        await self._end(tenant, by, but=account)
+        self._tell()
+        return native
+
+    async def end(self, tenant: str, by: str) -> int:
+        """Disconnect a tenant's accounts for good; return how many there were."""
+        ended = await self._end(tenant, by)
+        self._tell()
+        return ended
+
+    def jwts(self) -> tuple[str, ...]:
+        """Return every account as servers must be told it."""
+        known = tuple(self._held.register.natives.values())
+        self._minted = {native: self._jwt(native) for native in known}
+        return tuple(self._minted.values())
+
+    async def _end(self, tenant: str, by: str, but: str = "") -> int:
+        held = self._held
+        now = int(held.clock.wall())
+        found = [
+            one
+            for one in held.register.natives.values()
+            if one.tenant == tenant and one.ended is None and one.account != but
+        ]
+        for one in found:
+            held.audit.record("tenant-account-end", actor=by, tenant=tenant, account=one.account)
+            # Later than it was made, or a server would keep what it was told then.
+            await self._keep(one.model_copy(update={"ended": max(now, one.since + 1)}))
+        return len(found)
+
+    async def _keep(self, native: Native, expected: int | None = None) -> None:
+        key, line = f"native.{native.account}", native.model_dump_json(exclude_none=True).encode()
+        await self._held.bucket.put(key, line, expected=expected)
+        self._held.register.put(key, line)
+
+    def _jwt(self, native: Native) -> str:
+        return self._minted.get(native) or self._held.authority.tenant_jwt(
+            native.tenant, native.account, native.signing, native.ended or native.since,
+            ended=native.ended is not None,
+        )  # fmt: skip
