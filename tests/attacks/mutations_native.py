@@ -8,7 +8,7 @@ SEEN = "tests/attacks/test_native.py"
 
 _ROWS = (
     ("1 an account that ended", REGISTER, "if native is None or native.ended is not None:", "if native is None:"),
-    ("1 heard at all", REGISTER, "        self._demand_heard()\n        native", "        native"),
+    ("1 heard at all", REGISTER, "        if not self.heard:\n            raise", "        if False:\n            raise"),
     ("2 scope and task", NATIVELY, 'claims.demand("ask", query.want.task)', "pass"),
     ("2 budget", NATIVELY, "        caller.check()\n", ""),
     ("2 budget is held", NATIVELY, "        caller.begin()\n", ""),
