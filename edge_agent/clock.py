@@ -18,7 +18,9 @@ class Clock(Protocol):
         """Seconds since the epoch: for expiry dates, never for durations."""
         ...
 
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        """Wait; raise `CancelledError` at once in a task that was told to end (see `heed`)."""
+        ...
 
 
 class SystemClock:
@@ -28,6 +30,7 @@ class SystemClock:
     wall = staticmethod(time.time)
 
     async def sleep(self, seconds: float) -> None:
+        heed()
         await asyncio.sleep(seconds)
 
 
@@ -50,6 +53,7 @@ class ManualClock:
         return self._epoch + self._now
 
     async def sleep(self, seconds: float) -> None:
+        heed()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now + max(0.0, seconds), next(self._order), future))
         await future
@@ -66,6 +70,18 @@ class ManualClock:
             await settle()
         self._now = end
         await settle()
+
+
+def heed() -> None:
+    """Raise `CancelledError` when the current task was told to end and has not heard of it.
+
+    Until Python 3.12 `asyncio.wait_for`, and so nats-py, loses a cancellation that comes in the
+    same turn of the loop as its result (https://github.com/python/cpython/issues/86296). A loop
+    that goes round without ending would never end; so it heeds this once a round.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def settle(turns: int = 25) -> None:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from edge_agent.background import beside
 from edge_agent.bundles.sources import Piece, Source
 from edge_agent.bus.kv import Bucket, Entry
-from edge_agent.clock import Clock
+from edge_agent.clock import Clock, heed
 from middle_tier.mirror import Mirror
 from protocol.errors import MeshError, UnknownError
 
@@ -49,6 +49,7 @@ class Announcer:
 
     async def _announce(self) -> None:
         while True:
+            heed()
             await self._news.wait()
             self._news.clear()
             try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_agent.background import beside
 from edge_agent.bundles.store import Store
 from edge_agent.bundles.updater import Updater
-from edge_agent.clock import Clock
+from edge_agent.clock import Clock, heed
 from protocol.errors import BadRequestError, MeshError
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class Keeper:
     async def _keep(self, changed: Changed) -> None:
         pause = FIRST_S
         while True:
+            heed()
             self._wanted.clear()
             whole = await self._look(changed)
             pause = self._period_s if whole else min(self._period_s, pause * GROWTH)

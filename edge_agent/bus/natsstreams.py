@@ -4,7 +4,7 @@ import logging
 
 from edge_agent.bus.absent import absent
 from edge_agent.bus.streams import Deal
-from edge_agent.clock import Clock, SystemClock
+from edge_agent.clock import Clock, SystemClock, heed
 from protocol.errors import UnreachableError
 
 with absent("aiohttp"):  # see bus.nats
@@ -60,6 +60,7 @@ class NatsStreams:
         taker = await js.pull_subscribe(subject, TAKER, stream)
         try:
             while True:
+                heed()
                 for message in await _some(taker):
                     await deal(message.subject, message.data)
                     await message.ack_sync(timeout=TIMEOUT_S)
