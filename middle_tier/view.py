@@ -165,6 +165,8 @@ class View:
                 self._offer(site, now)
         self._lessons.expire(now)
         self.table.reap(now * 1000.0)
+        for groups in self._groups.values():
+            groups.freshen()
 
     def deaf(self, seconds: float) -> None:
         """Nothing could be heard for so long, as this process stood still: nobody was silent."""

@@ -1,8 +1,8 @@
 """A task's groups as the planner reads them, with what can be kept from one decision to the next.
 
 What a kind of want leaves of the groups (a lens) is kept until the table's shape changes. Queues,
-links, corrections and membership are as they are now for every decision: a lens has them side by
-side, and is told which of them have changed.
+links, corrections and membership are as they are now for every decision: the task has them side by
+side, and is told which of them have changed. A lens that leaves some out picks from the task's.
 """
 
 from bisect import bisect_right
@@ -28,12 +28,15 @@ LENSES = 128
 """Kinds of want remembered by a task; the oldest is dropped first."""
 
 TIMINGS = 64
-"""Run-time columns (by rows and percentile), and columns of links, remembered by a lens."""
+"""Run-time columns (by rows and percentile), and columns of links, remembered at once."""
+
+IDLE = 16
+"""A timing that was not asked for while they were freshened so often is mended when it is."""
 
 
 @dataclass(slots=True)
 class Timing:
-    """Columns of a lens for one batch size and percentile."""
+    """Columns for one batch size and percentile."""
 
     seen: int
     """How often run times had changed when it was made, or mended."""
@@ -43,7 +46,16 @@ class Timing:
     beside_usd: Floats
     """What the energy of a run is worth beside its bill."""
     opened: dict[int, Group] = field(default_factory=dict)
-    """Groups by their place in the lens: those that were picked from."""
+    """Groups by their row: those that were picked from."""
+    idle: int = 0
+    """How often they were freshened since it was last asked for."""
+
+    def of(self, places: Rows) -> "Timing":
+        """Return the same of some of its rows."""
+        run, busy, beside = self.run_ms, self.busy_usd, self.beside_usd
+        return Timing(
+            self.seen, run.take(places), busy.take(places), beside.take(places), self.opened
+        )
 
 
 @dataclass(slots=True)
@@ -51,6 +63,8 @@ class Lens:
     """The groups that one kind of want leaves, the most accurate first; and why not the others."""
 
     rows: Rows
+    places: Rows | None
+    """Where they are among the task's rows; None: they are all of those."""
     facts: Facts
     pool: Rows
     usd_per_byte: Floats | None
@@ -58,8 +72,6 @@ class Lens:
     out: tuple[tuple[str, Rows], ...]
     """Reason -> rows."""
     prices: Prices
-    copy: Copy
-    """Of the lines of its rows that change all the time."""
     inaccuracy: list[float]
     """Of each row, the accuracy with its sign turned: never falls."""
     timings: dict[tuple[int, float], Timing] = field(default_factory=dict)
@@ -82,6 +94,10 @@ class Groups:
         self._shape = -1
         self._policy: Policy | None = None
         self._rows: Rows = np.empty(0, np.intp)
+        self._prices: Prices = prices(table, self._rows, Policy())
+        self._copy = Copy(self._rows, table.sums.changes)
+        self._timings: dict[tuple[int, float], Timing] = {}
+        """Of all the task's rows."""
         self._lenses: dict[tuple[object, ...], Lens] = {}
 
     def __repr__(self) -> str:
@@ -99,40 +115,65 @@ class Groups:
             while len(self._lenses) >= LENSES:
                 del self._lenses[next(iter(self._lenses))]
             lens = self._lenses[kind] = self._grind(demand, policy)
-        lens.copy.renew(self.table.columns.now)
+        self._copy.renew(self.table.columns.now)
         if lens.live != self.table.live:
             self._count_live(lens)
         return lens
 
+    def now(self, lens: Lens, size: int) -> Floats:
+        """Return the lines that change all the time, of a lens' first rows."""
+        now = self._copy.now
+        return now[:, :size] if lens.places is None else now.take(lens.places[:size], axis=1)
+
     def timing(self, lens: Lens, batch: int, percentile: float) -> Timing:
         """Return the run times and prices of a lens' rows for this many rows at this percentile."""
-        timing = lens.timings.get((batch, percentile))
-        if timing is None:
-            while len(lens.timings) >= TIMINGS:
-                del lens.timings[next(iter(lens.timings))]
-            timing = self._timed(lens, np.arange(len(lens.rows)), batch, percentile)
-            lens.timings[batch, percentile] = timing
-        elif timing.seen != self.table.sums.reshaped.count:
-            self._mend(lens, timing, batch, percentile)
-        return timing
+        key = (batch, percentile)
+        whole = self._timings.get(key)
+        if whole is None:
+            _make_room(self._timings)
+            whole = self._timings[key] = self._timed(np.arange(len(self._rows)), batch, percentile)
+        elif whole.seen != self.table.sums.reshaped.count:
+            self._mend(whole, batch, percentile)
+        whole.idle = 0
+        if lens.places is None:
+            return whole
+        own = lens.timings.get(key)
+        if own is None or own.seen != whole.seen or own.opened is not whole.opened:
+            lens.timings.pop(key, None)
+            _make_room(lens.timings)
+            own = lens.timings[key] = whole.of(lens.places)
+        return own
 
-    def _timed(self, lens: Lens, places: Rows, batch: int, percentile: float) -> Timing:
-        columns, rows = self.table.columns, lens.rows.take(places)
+    def freshen(self) -> None:
+        """Take what has changed into all that is kept and in use: no decision has to then."""
+        if self.table.shape.get(self.task) != self._shape:
+            return
+        self.table.settle()
+        self._copy.renew(self.table.columns.now)
+        for (batch, percentile), whole in self._timings.items():
+            whole.idle += 1
+            if whole.idle <= IDLE and whole.seen != self.table.sums.reshaped.count:
+                self._mend(whole, batch, percentile)
+
+    def _timed(self, places: Rows, batch: int, percentile: float) -> Timing:
+        columns, rows = self.table.columns, self._rows.take(places)
         run, median = (run_ms(columns, rows, batch, each) for each in (percentile, 50.0))
-        busy, beside = lens.prices.busy.take(places), lens.prices.beside.take(places)
+        busy, beside = self._prices.busy.take(places), self._prices.beside.take(places)
         return Timing(self.table.sums.reshaped.count, run, median * busy, median * beside)
 
-    def _mend(self, lens: Lens, timing: Timing, batch: int, percentile: float) -> None:
+    def _mend(self, timing: Timing, batch: int, percentile: float) -> None:
         """Take the run times that have changed into a timing."""
-        changed = self.table.sums.reshaped.since(timing.seen)
-        places = np.arange(len(lens.rows)) if changed is None else lens.copy.places(changed)
-        new = self._timed(lens, places, batch, percentile)
-        timing.seen = new.seen
+        count, changed = self.table.sums.reshaped.count, self.table.sums.reshaped.since(timing.seen)
+        timing.seen = count
+        places = np.arange(len(self._rows)) if changed is None else self._copy.places(changed)
+        if not len(places):
+            return
+        new = self._timed(places, batch, percentile)
         timing.run_ms[places] = new.run_ms
         timing.busy_usd[places] = new.busy_usd
         timing.beside_usd[places] = new.beside_usd
-        for place in places.tolist():
-            timing.opened.pop(place, None)
+        for row in self._rows.take(places).tolist():
+            timing.opened.pop(row, None)
 
     def way_ms(self, lens: Lens, percentile: float, nbytes: int) -> Floats:
         """Return the best link of each row's pool, with the transfer of so many bytes."""
@@ -153,6 +194,7 @@ class Groups:
         self._shape = self.table.shape[self.task]
         self._policy = policy
         self._lenses.clear()
+        self._timings.clear()
         rows = [
             pool.first + half + at
             for pool in self.table.by_key.values()
@@ -162,6 +204,8 @@ class Groups:
         ]
         found = np.array(rows, np.intp)
         self._rows = found[np.argsort(-self.table.columns.accuracy[found], kind="stable")]
+        self._prices = prices(self.table, self._rows, policy)
+        self._copy = Copy(self._rows, self.table.sums.changes)
 
     def _grind(self, demand: Demand, policy: Policy) -> Lens:
         rows = self._rows
@@ -173,18 +217,19 @@ class Groups:
             if mask is not None and (mask & left).any():
                 out.append((standing.reason, rows[mask & left]))
                 left &= ~mask
+        places = None if left.all() else left.nonzero()[0]
         rows = rows[left]
         columns = self.table.columns
         price = usd_per_byte(policy, self.here)[columns.tier[rows]]
         facts = self._facts(rows)
         return Lens(
             rows,
+            places,
             facts,
             columns.pool[rows],
             price if price.any() else None,
             tuple(out),
             prices(self.table, rows, policy),
-            Copy(rows, self.table.sums.changes),
             (-facts.accuracy).tolist(),
         )
 
@@ -214,3 +259,8 @@ class Groups:
 def accurate(lens: Lens, least: float) -> int:
     """Return how many of a lens' rows are accurate enough: those are the first ones."""
     return bisect_right(lens.inaccuracy, -least)
+
+
+def _make_room(timings: dict[tuple[int, float], Timing]) -> None:
+    while len(timings) >= TIMINGS:
+        del timings[next(iter(timings))]

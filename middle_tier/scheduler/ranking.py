@@ -39,6 +39,8 @@ class Scored(NamedTuple):
     timing: Timing
     size: int
     """Places below it are accurate enough."""
+    now: Floats
+    """Of those, what changes all the time (`Columns.now`)."""
     finish_ms: Floats
     """Of those: never later than any (scanned) member's; infinite where there is none."""
     fits: Rows
@@ -69,22 +71,28 @@ def score(demand: Demand, groups: Groups, policy: Policy, look: Look) -> Scored:
     lens = groups.lens(demand, policy)
     size = accurate(lens, demand.want.min_accuracy)
     timing = groups.timing(lens, demand.rows, look.percentile)
-    finish = _bound_ms(groups, lens, timing, size, look)
+    now = groups.now(lens, size)
+    finish = _bound_ms(groups, lens, timing, now, look)
     fits = filters.in_time(finish, look.latest_ms).nonzero()[0]
-    cost = cost_usd(look, lens, timing, fits)
-    worth = worth_usd(lens, timing, fits, cost)
+    cost, worth = priced(look, lens, timing, now, fits)
     over = filters.too_dear(cost, demand)
     if over is None:
-        return Scored(lens, timing, size, finish, fits, cost, worth, fits[:0])
-    return Scored(lens, timing, size, finish, fits[~over], cost[~over], worth[~over], fits[over])
+        return Scored(lens, timing, size, now, finish, fits, cost, worth, fits[:0])
+    left = (~over).nonzero()[0]
+    if len(left) == len(fits):
+        return Scored(lens, timing, size, now, finish, fits, cost, worth, fits[:0])
+    below = cost.take(left)
+    ordered = below if worth is cost else worth.take(left)
+    return Scored(lens, timing, size, now, finish, fits.take(left), below, ordered, fits[over])
 
 
-def _bound_ms(groups: Groups, lens: Lens, timing: Timing, size: int, look: Look) -> Floats:
+def _bound_ms(groups: Groups, lens: Lens, timing: Timing, now: Floats, look: Look) -> Floats:
     """Return each group's earliest finish, from what its row sums up of its members.
 
     `admission.finish_ms`, written so that as few columns as can be are made on the way.
     """
-    free, own, cold, least, _ = lens.copy.now[:, :size]
+    free, own, cold, least, _ = now
+    size = len(free)
     finish: Floats = free - look.now_ms
     np.maximum(finish, own, out=finish)
     finish += cold
@@ -93,22 +101,22 @@ def _bound_ms(groups: Groups, lens: Lens, timing: Timing, size: int, look: Look)
     return finish
 
 
-def cost_usd(look: Look, lens: Lens, timing: Timing, places: Rows) -> Floats:
-    """Return what a demand costs in each group (see `cost`)."""
-    factor: Floats = lens.copy.now[FACTOR].take(places)
-    busy = timing.busy_usd.take(places) * factor
-    if lens.usd_per_byte is None:
-        return busy
-    return busy + look.nbytes * lens.usd_per_byte.take(places)
+def priced(
+    look: Look, lens: Lens, timing: Timing, now: Floats, places: Rows
+) -> tuple[Floats, Floats]:
+    """Return what a demand costs in each group (see `cost`), and what orders candidates.
 
-
-def worth_usd(lens: Lens, timing: Timing, places: Rows, cost: Floats) -> Floats:
-    """Return what orders candidates: their cost, where the policy prefers nothing else."""
+    That is their cost, where the policy prefers nothing else: then both are one object.
+    """
+    factor: Floats = now[FACTOR].take(places)
+    cost = timing.busy_usd.take(places)
+    cost *= factor
+    if lens.usd_per_byte is not None:
+        cost += look.nbytes * lens.usd_per_byte.take(places)
     if not lens.prices.preferring:
-        return cost
-    factor: Floats = lens.copy.now[FACTOR].take(places)
+        return cost, cost
     beside = timing.beside_usd.take(places) * factor
-    return cost + beside - lens.prices.accuracy.take(places)
+    return cost, cost + beside - lens.prices.accuracy.take(places)
 
 
 def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> tuple[Candidate, ...]:
@@ -166,11 +174,10 @@ def _candidate(
 
 def _opened(look: Look, scored: Scored, place: int) -> Group:
     """Return the group at a place; opened once, as it stays the same while the lens does."""
-    timing = scored.timing
-    group = timing.opened.get(place)
+    timing, row = scored.timing, scored.lens.rows.item(place)
+    group = timing.opened.get(row)
     if group is None:
-        row = scored.lens.rows.item(place)
-        group = timing.opened[place] = opened(look.table, row, timing.run_ms.item(place))
+        group = timing.opened[row] = opened(look.table, row, timing.run_ms.item(place))
     return group
 
 
@@ -253,8 +260,7 @@ def fallbacks(look: Look, demand: Demand, scored: Scored, policy: Policy) -> tup
     if policy.on_miss != "fastest":
         return ()
     places = np.flatnonzero(np.isfinite(scored.finish_ms))
-    cost = cost_usd(look, scored.lens, scored.timing, places)
-    worth = worth_usd(scored.lens, scored.timing, places, cost)
+    cost, worth = priced(look, scored.lens, scored.timing, scored.now, places)
     over = filters.too_dear(cost, demand)
     if over is not None:
         places, cost, worth = places[~over], cost[~over], worth[~over]
@@ -283,6 +289,7 @@ def fastest_ms(scored: Scored) -> float | None:
 def best_accuracy(groups: Groups, look: Look, scored: Scored) -> float | None:
     """Return the best accuracy to be had within the budget, whatever the want's."""
     lens = scored.lens
-    finish = _bound_ms(groups, lens, scored.timing, len(lens.rows), look)
+    now = groups.now(lens, len(lens.rows))
+    finish = _bound_ms(groups, lens, scored.timing, now, look)
     fits = filters.in_time(finish, look.latest_ms).nonzero()[0]
     return float(lens.facts.accuracy[fits[0]]) if len(fits) else None

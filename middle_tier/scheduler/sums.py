@@ -3,7 +3,7 @@
 A sum is a bound: no (scanned) member is better than it says. Who is in which row is in table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -142,11 +142,12 @@ class Sums:
 
     def _sample(self, member: Member, pool: Pool) -> None:
         """Take a member that was heard of into the samples of large crowds."""
-        place, rows, columns = member.slot % SCAN, member.rows, self._columns
-        columns.scan[pool.own_row, place] = member.slot
-        large = columns.nodes.take(rows) > SCAN
-        if large.any():
-            columns.scan[rows[large], place] = member.slot
+        place, slot, scan = member.slot % SCAN, member.slot, self._columns.scan
+        scan[pool.own_row, place] = slot
+        nodes = self._columns.nodes
+        for row in member.warm:
+            if nodes.item(row) > SCAN:
+                scan[row, place] = slot
 
     def _least(self, slots: Ints) -> Floats:
         """Return the smallest of both figures among the members in the last axis of `slots`."""
@@ -219,11 +220,15 @@ class Sums:
             self._columns.cold_ms[cold] = ms
             self.changes.add(np.array([cold]))
 
-    def reshape(self, pool: Pool, at: int, shape: Sequence[float]) -> None:
-        """Let a variant's run times scatter as `shape` says (ratios to the median, by quantile)."""
-        profile, rows = pool.infos[at].profile, [pool.first + at, pool.first + pool.size + at]
-        self._columns.set_runs(rows, profile, shape)
-        self.reshaped.add(np.array(rows))
+    def reshape(self, shapes: Iterable[tuple[Pool, int, Sequence[float]]]) -> None:
+        """Let variants' run times scatter as shapes say (ratios to the median, by quantile)."""
+        changed: list[int] = []
+        for pool, at, shape in shapes:
+            rows = [pool.first + at, pool.first + pool.size + at]
+            self._columns.set_runs(rows, pool.infos[at].profile, shape)
+            changed += rows
+        if changed:
+            self.reshaped.add(np.array(changed))
 
     def sum_all_factors(self, pool: Pool) -> None:
         for variant in pool.index:

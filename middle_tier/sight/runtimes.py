@@ -168,12 +168,14 @@ class RunTimes:
     def tell(self) -> None:
         """Have the rows say how runs scatter by now: all at once, as it is dear."""
         scattered, self._scattered = self._scattered, set()
+        found: list[tuple[Pool, int, Sequence[float]]] = []
         for pool, variant in scattered:
             at = pool.index[variant]
             profile, (known, spread) = pool.infos[at].profile, self._classes[pool].spreads[variant]
             shape = spread.news(profile.run(1)) if known == id(profile) else None
             if shape is not None:
-                self._table.sums.reshape(pool, at, shape)
+                found.append((pool, at, shape))
+        self._table.sums.reshape(found)
 
     def loaded(self, member: Member, candidate: Candidate, answer: Answer) -> None:
         """Learn from the answer of the ask that made a node load what loading takes."""
