@@ -212,6 +212,20 @@ async def test_the_better_variant_may_be_the_parents():
     assert (answer.node, answer.variant) == ("cloud-1", "large")
 
 
+async def test_who_names_the_variant_gets_its_answer_and_the_parent_is_not_asked():
+    network, clock = MemoryNetwork(), ManualClock()
+    cloud = ActedNode(
+        "cloud-1", site="cloud", tier="cloud", price=CLOUD, accuracy=0.99, variants=("large",)
+    )
+    edge = ActedNode("edge-1", accuracy=0.8, variants=("small",))
+    async with (
+        a_site(network, clock, cloud, site="cloud"),
+        a_site(network, clock, edge, parent="cloud", policy=escalating()) as router,
+    ):
+        assert (await ask(router, variant="small"))[0].node == "edge-1"
+    assert count(router, "escalated") == 0
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5])
 async def test_no_more_are_escalated_than_the_share_says(share):
     edge, middle = tiers()

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from edge_agent.audit import Remembered
-from edge_agent.bus.memorykv import MemoryBuckets
+from edge_agent.bus.memorykv import MemoryBucket, MemoryBuckets
 from edge_agent.clock import ManualClock, settle
 from middle_tier import desired
 from middle_tier.policy.document import BadPolicyError
@@ -71,6 +71,41 @@ async def test_who_expected_another_revision_is_refused(tmp_path):
             with pytest.raises(ConflictError):
                 await site.policies.apply("headroom: 0.6", "two", expected=wrong)
         await site.policies.apply("headroom: 0.6", "two", expected=made.revision)
+
+
+class Overtaken(MemoryBucket):
+    """A bucket in which something happens between one's reading and one's writing, once."""
+
+    meanwhile = None
+
+    async def get(self, key):
+        entry = await super().get(key)
+        act, self.meanwhile = self.meanwhile, None
+        if act is not None:
+            await act()
+        return entry
+
+
+class Crowded(MemoryBuckets):
+    def __init__(self):
+        super().__init__()
+        self.policy = Overtaken()
+
+    def at(self, name):
+        return self.policy if name == "policy" else super().at(name)
+
+
+async def test_of_two_who_apply_at_once_one_is_refused_and_the_others_stays(tmp_path):
+    buckets = Crowded()
+    async with a_site(tmp_path, buckets) as site:
+        buckets.policy.meanwhile = lambda: site.policies.apply("tries: 6", "two")
+        with pytest.raises(ConflictError) as caught:
+            await site.policies.apply("tries: 5", "one")
+        assert caught.value.status == 409
+        await settle()
+        assert (site.policies.ruled.by, site.enforced) == ("two", [Policy(tries=6)])
+        assert len(await site.policies.history()) == 1
+        assert len(site.audit.entries) == 1
 
 
 async def test_rollback_goes_one_back_or_to_the_revision_named(tmp_path):
