@@ -31,16 +31,19 @@ from middle_tier.scheduler.plan import choose, choose_again, explain
 from middle_tier.scheduler.rules import Permit, permit_of
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
 from middle_tier.scheduler.warmth import worth_loading
+from middle_tier.summary import Place, summarise
 from middle_tier.uplink import Parent
 from middle_tier.view import View
+from protocol.adverts import SiteCapacity
 from protocol.bundles import Task
 from protocol.errors import UnreachableError
 from protocol.messages import Answer, Query, Want
-from protocol.types import ITEM_BYTES, Tensor, Tier
+from protocol.types import ITEM_BYTES, Latency, Tensor, Tier
 
 log = logging.getLogger(__name__)
 
 NOTHING = Plan((), {})
+NO_WAY = Latency(ms=(0.0, 0.0, 0.0, 0.0, 0.0))
 
 MAX_PERMITS = 4096
 """Tenants and tasks whose permits are remembered; when there are more, all are forgotten."""
@@ -181,6 +184,10 @@ class Router:
         """
         groups = self.view.groups(demand.want.task)
         return explain(demand, groups, self.policy, now=self.clock.now(), seed=next(self._seeds))
+
+    def capacity(self) -> SiteCapacity:
+        """What the nodes of its own site can run now, as a parent would see them."""
+        return summarise(self.view, Place(self.site, "", 0, NO_WAY), self.clock.now())
 
     def lost(self, site: str) -> None:
         """There is no way to `site` now: whoever waits for it looks elsewhere."""

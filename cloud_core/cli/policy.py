@@ -10,9 +10,11 @@ from urllib.parse import urlencode
 
 import typer
 
-from cloud_core.cli import show, what_if
-from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, where
+from cloud_core.cli import show
+from cloud_core.cli import what_if as simulated
+from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, Where, gates, where
 from cloud_core.cli.sending import post, send
+from cloud_core.simulator.lately import Traffic
 from middle_tier.policy.document import BadPolicyError, read
 from middle_tier.scheduler.types import Policy
 from protocol.errors import BadRequestError
@@ -23,13 +25,15 @@ app = typer.Typer(
 )
 
 File = Annotated[Path, typer.Argument(help="The policy as YAML; '-' reads standard input.")]
-Traffic = Annotated[
-    Path | None,
+WhatIf = Annotated[
+    bool,
     typer.Option(
-        "--what-if",
-        metavar="SCENARIO",
-        help="Simulate this traffic under both policies, and show what would change.",
+        "--what-if", help="Simulate recent traffic under both policies; show what would change."
     ),
+]
+Given = Annotated[
+    Path | None,
+    typer.Option("--traffic", metavar="SCENARIO", help="With --what-if: this traffic instead."),
 ]
 YAML = "application/yaml"
 
@@ -69,18 +73,22 @@ def diff(  # noqa: PLR0913  # one parameter an option
     context: typer.Context,
     file: File,
     *,
-    traffic: Traffic = None,
+    what_if: WhatIf = False,
+    traffic: Given = None,
     url: Url = None,
     token: Token = None,
     folder: Dir = HOME,
     as_json: Json = False,
 ) -> None:
-    """Show what a document would change: its lines, its fields and, with traffic, its effects."""
+    """Show what a document would change: its lines, its fields and, with --what-if, its effects."""
     place = where(context, url, token, folder)
     text = _text(file, as_json=as_json)
     now = send(place, "GET", "/v1/policy")
     checked = send(place, "POST", "/v1/policy/check", text.encode(), media=YAML)
-    effects = _effects(traffic, now, checked)
+    effects = None
+    if what_if or traffic is not None:
+        both = [Policy.model_validate(each["policy"]) for each in (now, checked)]
+        effects = _effects(place, gates(place, folder, url), traffic, both)
     if as_json:
         show.as_json({**checked, **({} if effects is None else {"what_if": effects})})
         return
@@ -91,7 +99,7 @@ def diff(  # noqa: PLR0913  # one parameter an option
     show.plain("\n".join(lines) or "the same text")
     _changes(checked["changes"])
     if effects is not None:
-        what_if.shown(effects)
+        simulated.shown(effects)
 
 
 @app.command()
@@ -103,15 +111,19 @@ def apply(  # noqa: PLR0913  # one parameter an option
     expected: Annotated[
         int | None, typer.Option(help="Only if the newest revision is still this one.")
     ] = None,
-    traffic: Traffic = None,
+    what_if: WhatIf = False,
+    traffic: Given = None,
     url: Url = None,
     token: Token = None,
     folder: Dir = HOME,
     as_json: Json = False,
 ) -> None:
     """Put a document into force at every gate, within two seconds; with --what-if, only look."""
-    if traffic is not None:
-        diff(context, file, traffic=traffic, url=url, token=token, folder=folder, as_json=as_json)
+    if what_if or traffic is not None:
+        diff(
+            context, file, what_if=True, traffic=traffic, url=url, token=token, folder=folder,
+            as_json=as_json,
+        )  # fmt: skip
         return
     place = where(context, url, token, folder)
     body = _text(file, as_json=as_json).encode()
@@ -166,12 +178,13 @@ def rollback(
 
 
 def _effects(
-    traffic: Path | None, now: Mapping[str, Any], checked: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    if traffic is None:
-        return None
-    old, new = (Policy.model_validate(each["policy"]) for each in (now, checked))
-    return what_if.compared(traffic, old, new)
+    place: Where, others: list[Where], traffic: Path | None, both: list[Policy]
+) -> dict[str, Any]:
+    now, then = both
+    if traffic is not None:
+        return simulated.compared(traffic, now, then)
+    found = [Traffic.model_validate(send(each, "GET", "/v1/traffic")) for each in (place, *others)]
+    return simulated.lately(found, now, then)
 
 
 def _text(file: Path, *, as_json: bool) -> str:

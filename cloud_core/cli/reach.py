@@ -61,6 +61,13 @@ def where(context: typer.Context, url: str | None, token: str | None, folder: Pa
     return Where(chosen, token or around.token or _own(state, chosen))
 
 
+def gates(place: Where, folder: Path, url: str | None) -> list[Where]:
+    """Return the other gates of the mesh in `folder`; none where a URL was given."""
+    state = running(layout(folder)) if url is None else None
+    found = [gate.url for gate in state.gates] if state is not None else []
+    return [Where(gate, place.token) for gate in found if gate != place.url.rstrip("/")]
+
+
 def _own(state: State | None, url: str) -> str | None:
     """The running mesh's token, for its own gates only: a token goes to nobody else."""
     gates = {gate.url for gate in state.gates} if state else set()

@@ -13,8 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cloud_core.cli import show, topped
-from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, Where, layout, where
-from cloud_core.up.state import running
+from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, Where, gates, where
 from middle_tier.client import AsyncMesh
 from protocol.errors import MeshError
 
@@ -38,9 +37,7 @@ def top(  # noqa: PLR0913  # one parameter an option
     started. Gates are those of the mesh in --dir, or the one of --url.
     """
     place = where(context, url, token, folder)
-    state = running(layout(folder)) if url is None else None
-    gates = [gate.url for gate in state.gates] if state is not None else []
-    others = [Where(gate, place.token) for gate in gates if gate != place.url.rstrip("/")]
+    others = gates(place, folder, url)
     if as_json or once or not show.console.is_terminal:
         found = topped.summed(asyncio.run(_once(place, others)), None)
         show.as_json(found) if as_json else show.console.print(topped.drawn(found))

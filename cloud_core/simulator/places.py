@@ -29,7 +29,7 @@ def places(scenario: Scenario, nodes: list[Node]) -> tuple[list[Place], Place]:
     """
     found: list[Place] = []
     for tier in dict.fromkeys(trace.enters for trace in scenario.traces):
-        for site in _sites(scenario, tier):
+        for site in entered(scenario, tier):
             found.append(Place(len(found), site, tier))
     parent = Place(len(found), "cloud", "cloud")
     _settle(found, parent, nodes)
@@ -58,7 +58,7 @@ def _settle(found: list[Place], parent: Place, nodes: list[Node]) -> None:
             seen.add(place.site)
 
 
-def _sites(scenario: Scenario, tier: Tier) -> list[str]:
+def entered(scenario: Scenario, tier: Tier) -> list[str]:
     """Return the sites of a tier's fleets; where it has none, those of any but the cloud's."""
     own = [fleet for fleet in scenario.fleets if fleet.tier == tier]
     near = own or [fleet for fleet in scenario.fleets if fleet.tier != "cloud"]

@@ -88,16 +88,21 @@ def run(job: Job, progress: Progress = lambda _name, _done: None) -> Outcome:
         found: Outcome = made(world, lambda done: progress(job.name, done))
         return found
     policy: Deciding = made(world, job.rules) if job.name == "mesh" else made(world)
+    return under(policy, world, lambda done: progress(job.name, done))
+
+
+def under(policy: Deciding, world: World, progress: Callable[[float], None]) -> Outcome:
+    """Let it all happen in a world under a policy."""
     world.policy = policy
     begun = perf_counter()
     gc.collect()
     gc.freeze()  # a fleet of many nodes would be gone through at each collection
     try:
-        world.run(lambda done: progress(job.name, done))
+        world.run(progress)
     finally:
         gc.unfreeze()
     return results.outcome(
-        job.scenario, world.arrivals, world.records, world.ledger,
+        world.scenario, world.arrivals, world.records, world.ledger,
         cold_starts=world.cold_starts, spent=(policy.decision_ns, perf_counter() - begun),
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from cloud_core.simulator.places import Place, places
 from cloud_core.simulator.records import Records
 from cloud_core.simulator.scenario import TIERS, Scenario
 from cloud_core.simulator.tables import Kit
-from cloud_core.simulator.traces import arrivals
+from cloud_core.simulator.traces import Arrivals, arrivals
 from protocol.types import Tier
 
 DEADLINE_FACTOR, DEADLINE_LEAST_MS = 4.0, 1000.0
@@ -59,7 +59,11 @@ class Policy(Protocol):
 class World:
     """The mutable state: the clock, what is to come, every node, the ledger and the records."""
 
-    def __init__(self, scenario: Scenario, kits: dict[str, Kit], *, scale: float = 1.0) -> None:
+    def __init__(
+        self, scenario: Scenario, kits: dict[str, Kit], *, scale: float = 1.0,
+        given: Arrivals | None = None,
+    ) -> None:  # fmt: skip
+        """`given`: what arrives, instead of what the traces' files say."""
         self.scenario = scenario
         self.now = 0.0
         self.tasks = {
@@ -80,7 +84,7 @@ class World:
             tier: [place for place in self.places if place.tier == tier]
             for tier in ("edge", "middle", "cloud")
         }
-        self.arrivals = arrivals(
+        self.arrivals = given or arrivals(
             scenario, {tier: max(1, len(found)) for tier, found in by_tier.items()}, scale=scale
         )
         self._by_tier = by_tier

@@ -73,6 +73,10 @@ class Answering(Protocol):
 
     def demand(self, query: Query) -> Demand: ...
 
+    def capacity(self) -> SiteCapacity:
+        """Return what its own site can run now."""
+        ...
+
     def plan(self, demand: Demand) -> Plan:
         """Return the explained plan."""
         ...

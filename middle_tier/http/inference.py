@@ -109,6 +109,7 @@ class Inference:
     def count(self, job: Job, outcome: Outcome | None, elapsed_ms: float) -> None:
         """Count a job that has ended; every one ends here."""
         tenant, task = job.query.tenant, job.query.want.task
+        self.tally.asked.append((job.started, job.query))
         if outcome is None:
             self.tally.failed(tenant, task, "cancelled")
         elif outcome.answer is None:

@@ -3,7 +3,7 @@
 Labels are bounded: task, tier, outcome. Never a tenant, a node, a request or anything sent.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -19,14 +19,26 @@ from middle_tier.http.tally import BUCKETS_MS, Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+SECOND = (
+    ("hedged", "Queries for which a second node was asked, as the first was late"),
+    ("escalated", "Queries asked anew of a better variant, as an edge answer was unsure"),
+)
+
 
 class Metrics(Collector):
     """A gate's figures, for one registry of its own."""
 
-    def __init__(self, tally: Tally, nodes: Callable[[], dict[str, int]]) -> None:
+    def __init__(
+        self,
+        tally: Tally,
+        nodes: Callable[[], dict[str, int]],
+        counts: Callable[[], Mapping[str, int]],
+    ) -> None:
         self._tally = tally
         self._nodes = nodes
         """Counts nodes by health."""
+        self._counts = counts
+        """What the router has counted."""
 
     def text(self) -> bytes:
         """What ``/metrics`` answers."""
@@ -41,6 +53,8 @@ class Metrics(Collector):
         yield self._queries()
         yield self._latency()
         yield from self._sums()
+        for name, said in SECOND:
+            yield CounterMetricFamily(f"tiermesh_{name}", said, value=self._counts().get(name, 0))
         nodes = GaugeMetricFamily("tiermesh_nodes", "Nodes in the view", labels=["health"])
         for health, number in self._nodes().items():
             nodes.add_metric([health], number)

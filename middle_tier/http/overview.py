@@ -15,6 +15,7 @@ from middle_tier.http.oip import Response, parsed
 from middle_tier.http.policies import seen
 from middle_tier.http.signature import Signature
 from middle_tier.http.standards import permitted
+from middle_tier.http.traffic import lately
 from middle_tier.http.wants import FIELDS, with_defaults
 from middle_tier.http.wants import read as read_wants
 from middle_tier.http.webroutes import Doc, Route, json_response, read_body, text_response
@@ -37,7 +38,7 @@ class Overview:
         self._gate = inference.gate
         self._router = inference.router
         self._clock = clock
-        self._metrics = Metrics(inference.tally, self._health)
+        self._metrics = Metrics(inference.tally, self._health, lambda: self._router.counts)
 
     def routes(self) -> tuple[Route, ...]:
         tag = "mesh"
@@ -58,6 +59,10 @@ class Overview:
             Route(
                 "GET", "/v1/now", self.now,
                 Doc("What this gate is doing: by tier, what is under way, last decisions", tag),
+            ),
+            Route(
+                "GET", "/v1/traffic", self.traffic,
+                Doc("The last queries of this gate, and what could answer them: to replay", tag),
             ),
             Route(
                 "GET", "/metrics", self.metrics,
@@ -150,6 +155,11 @@ class Overview:
         claims = self._admit(request)
         claims.demand("read")
         return json_response(doing(self._router, self._inference.tally, claims))
+
+    async def traffic(self, request: web.Request) -> Response:
+        self._admit(request).demand("operate")
+        asked = self._inference.tally.asked
+        return json_response(lately(self._router, asked, self._clock.now()))
 
     async def metrics(self, request: web.Request) -> Response:
         self._admit(request).demand("operate")

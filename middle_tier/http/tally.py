@@ -12,7 +12,7 @@ from typing import Literal
 
 from middle_tier.usage.batch import Used
 from protocol.errors import DeadlineError, MeshError, NoCandidateError, OverBudgetError
-from protocol.messages import Answer
+from protocol.messages import Answer, Query
 
 Outcome = Literal[
     "met", "late", "refused", "deadline", "invalid", "failed", "cancelled", "over_budget"
@@ -25,6 +25,12 @@ _INTERNAL = 500
 
 KEPT = 64
 """Decisions that are remembered, for people who watch."""
+
+REMEMBERED = 4096
+"""Queries that are remembered, as what was wanted and when: for what-if."""
+
+Asked = tuple[float, Query]
+"""When it came, by the gate's clock; and the query, in which there are no tensors' bytes."""
 
 Decided = tuple[str, str, Answer, float, bool]
 """Tenant, task, the answer (its tensors are not in it), how long it took, whether all was met."""
@@ -83,6 +89,8 @@ class Tally:
         """By tenant."""
         self.recent: deque[Decided] = deque(maxlen=KEPT)
         """The last decisions, the newest last."""
+        self.asked: deque[Asked] = deque(maxlen=REMEMBERED)
+        """The last queries that were no mistake, in the order in which they ended."""
 
     def __repr__(self) -> str:
         return f"<Tally {sum(self.outcomes.values())} queries, {len(self.usage)} tenants>"

@@ -130,6 +130,10 @@ def test_reading_without_the_scope(gate, path):
     assert gate.get(path, gate.token(scopes=["ask"])).status == 403
 
 
+def test_recent_traffic_is_not_for_tenants(gate):
+    assert gate.get("/v1/traffic", gate.token(scopes=["ask", "plan", "read"])).status == 403
+
+
 def test_metrics_are_not_for_tenants_and_name_none(gate):
     assert gate.get("/metrics", gate.token()).status == 403
     got = gate.get("/metrics", gate.token(sub="operator", scopes=["operate"]))

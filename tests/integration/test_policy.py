@@ -62,6 +62,21 @@ def test_forbidding_the_edge_moves_queries_within_two_seconds_at_both_gates(
     eventually(lambda: tiers(site, cloud, images=images) == {"edge"}, "they come back", 10)
 
 
+def test_what_if_replays_what_the_gates_were_asked_and_applies_nothing(
+    command, site, cloud, images
+):
+    for gate in [site, cloud] * 40:
+        gate.ask("digits", images[0], latency_ms=1000)
+    task = "permit: [{task: digits, tiers: [middle, cloud]}]\n"
+    code, said = command("apply", task, "--what-if")
+    assert code == 0, said
+    now, then = said["what_if"]["now"], said["what_if"]["then"]
+    assert now["queries"] == then["queries"] >= 80
+    assert now["tier_share"]["edge"] > 0.5
+    assert then["tier_share"]["edge"] == 0.0
+    assert tiers(site, cloud, images=images) == {"edge"}
+
+
 def test_a_bad_policy_is_refused_with_its_line_and_the_old_one_stays(command, site, cloud):
     command("apply", "tries: 3\n")
     for gate in (site, cloud):

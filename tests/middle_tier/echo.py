@@ -7,7 +7,7 @@ import numpy as np
 
 from middle_tier.routing.outcome import Outcome
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy, Rejected
-from protocol.adverts import Capacity, NodeStatus, VariantInfo
+from protocol.adverts import Capacity, NodeStatus, SiteCapacity, VariantInfo
 from protocol.bundles import Task
 from protocol.messages import Answer
 from protocol.types import Axes, Latency, Profile, Tensor
@@ -90,6 +90,7 @@ class EchoRouter:
     cancelled: int = 0
     fails: Exception | None = None
     gate: asyncio.Event | None = None
+    counts: dict = field(default_factory=dict)
 
     def pursue(self, query, buffers):
         return EchoPursuit(self._answer(query, buffers))
@@ -108,6 +109,10 @@ class EchoRouter:
 
     def demand(self, query):
         return Demand(query.want, query.want.latency_ms, rows=query.inputs[0].shape[0])
+
+    def capacity(self):
+        link = Latency(ms=(0.0, 0.0, 0.0, 0.0, 0.0))
+        return SiteCapacity(site=self.site, boot="", sequence=0, link=link)
 
     def plan(self, _):
         return a_plan()

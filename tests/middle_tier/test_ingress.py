@@ -12,7 +12,7 @@ from middle_tier.gate import Gate
 from middle_tier.http.inference import Inference
 from middle_tier.http.ingress import all_routes, application
 from middle_tier.http.replay import Replays
-from middle_tier.http.tally import Tally
+from middle_tier.http.tally import REMEMBERED, Tally
 from tests.middle_tier.echo import EchoRouter
 from tests.middle_tier.http_parts import Wire, a_body, a_post, a_served, a_token, an_inference
 
@@ -164,6 +164,30 @@ async def test_metrics_are_for_operators_and_name_no_tenant():
     assert 'tiermesh_elapsed_ms_count{task="double",tier="edge"} 2.0' in text
     assert 'tiermesh_nodes{health="alive"} 1.0' in text
     assert "acme" not in text
+
+
+async def test_metrics_count_second_thoughts():
+    router = EchoRouter(counts={"hedged": 3})
+    text = (await got("/metrics", router=router, scopes=["operate"])).body.decode()
+    assert "tiermesh_hedged_total 3.0" in text
+    assert "tiermesh_escalated_total 0.0" in text
+
+
+async def test_recent_traffic_is_for_operators_and_carries_no_payload():
+    assert (await got("/v1/traffic", asked=3)).status == 403
+    answer = await got("/v1/traffic", asked=3, scopes=["operate"])
+    (kind,) = answer.json["kinds"]
+    assert (kind["tenant"], kind["want"]["task"], kind["rows"]) == ("acme", "double", 1)
+    assert [number for _, number in answer.json["asked"]] == [0, 0, 0]
+    assert [site["site"] for site in answer.json["sites"]] == ["s1"]
+    assert b'"data"' not in answer.body
+
+
+def test_of_many_queries_only_the_last_are_remembered():
+    tally = Tally(0.0)
+    for number in range(REMEMBERED + 10):
+        tally.asked.append((float(number), None))
+    assert (len(tally.asked), tally.asked[0][0]) == (REMEMBERED, 10.0)
 
 
 async def test_nodes_sites_and_policy_need_the_scope_to_read():

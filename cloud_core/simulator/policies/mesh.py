@@ -167,13 +167,14 @@ class Mesh:
             max_cost_usd=part.max_cost_usd,
         )
 
+    def demand(self, query: Query) -> Demand:
+        part = self.world.scenario.tasks[query.task]
+        want = self._wants[query.want][query.task]
+        return Demand(want, want.latency_ms, 1, int(part.input_kb * KB), int(part.output_kb * KB))
+
     def arrived(self, query: Query) -> None:
-        world = self.world
-        task = query.task
-        part = world.scenario.tasks[task]
-        want = self._wants[query.want][task]
-        demand = Demand(want, want.latency_ms, 1, int(part.input_kb * KB), int(part.output_kb * KB))
-        Chase(self.sites[query.place.index], query, demand, _Ends(world, query)).begin()
+        ends = _Ends(self.world, query)
+        Chase(self.sites[query.place.index], query, self.demand(query), ends).begin()
 
     def changed(self, node: Node) -> None:
         self._advertising.changed(node)
