@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_agent.config import Config, read
+from middle_tier.garbage import settle_in
 from protocol.errors import MeshError
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -64,6 +65,7 @@ async def _until_told(running: AbstractAsyncContextManager[object]) -> None:
     try:
         async with running:
             entered.set()
+            settle_in()
             await told.wait()
     except asyncio.CancelledError:
         if not told.is_set():

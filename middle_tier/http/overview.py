@@ -49,7 +49,10 @@ class Overview:
                 plan._replace(gives="Plan", takes="PlanRequest", errors=(400, 404, 413, 429)),
             ),
             Route("GET", "/v1/tasks", self.tasks, Doc("Tasks and their variants", tag)),
-            Route("GET", "/v1/nodes", self.nodes, Doc("Nodes of this gate's site", tag)),
+            Route(
+                "GET", "/v1/nodes", self.nodes,
+                Doc("Nodes of this gate's site; `runs`: predicted beside observed", tag),
+            ),
             Route("GET", "/v1/sites", self.sites, Doc("Its own site, and those below it", tag)),
             Route("GET", "/v1/policy", self.policy, Doc("The policy in force", tag, "Policy")),
             Route(

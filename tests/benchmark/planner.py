@@ -7,12 +7,12 @@ or said why not.
 """
 
 import argparse
-import gc
 import json
 import random
 import sys
 import time
 
+from middle_tier.garbage import settle_in
 from middle_tier.scheduler.plan import choose
 from middle_tier.scheduler.types import Candidate, Demand, Policy
 from middle_tier.view import View
@@ -159,8 +159,7 @@ def measure(view: View, decisions: int, seed: int = 2) -> dict[str, float]:
     chance = random.Random(seed)  # noqa: S311  # a benchmark's load, not a secret
     groups = view.groups(TASK.name)
     wall, cpu, learnt, found = [], [], [], 0
-    gc.collect()
-    gc.freeze()
+    settle_in()
     for number in range(decisions + 500):
         asked, now = demand(chance), number * 1e-2
         if number % 100 == 0:
