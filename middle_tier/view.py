@@ -5,7 +5,6 @@ Time is handed in (`now`, seconds on any one clock); nothing here waits or sends
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.members import Member
@@ -17,6 +16,7 @@ from middle_tier.sight.news import News
 from middle_tier.sight.offers import node_key, offer_key, offer_name, way
 from middle_tier.sight.roll import Roll, Seen, state_of, status_of
 from middle_tier.sight.runtimes import RunTimes
+from middle_tier.sight.tasks import Tasks
 from protocol.adverts import Capacity, Description, NodeStatus, SiteCapacity, VariantInfo
 from protocol.bundles import Task
 from protocol.errors import UnknownError
@@ -43,15 +43,15 @@ class View:
         self._news = News(self.table)
         self._nodes: Roll[Capacity] = Roll()
         self._sites: Roll[SiteCapacity] = Roll()
-        self._tasks: dict[str, Task] = {}
+        self._tasks = Tasks()
         self._groups: dict[str, Groups] = {}
-        self.tasks: Mapping[str, Task] = MappingProxyType(self._tasks)
+        self.tasks: Mapping[str, Task] = self._tasks.known
         self._runs = RunTimes(self.table)
         self._lessons = Lessons(self.table, self._runs)
 
     def __repr__(self) -> str:
         nodes, sites = len(self._nodes.seen), len(self._sites.seen)
-        return f"<View of {self.site} | {nodes} nodes | {sites} sites | {len(self._tasks)} tasks>"
+        return f"<View of {self.site} | {nodes} nodes | {sites} sites | {len(self.tasks)} tasks>"
 
     # -- what nodes say ------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ class View:
         if seen is None:
             return
         seen.description = description
-        self._add_tasks(description.tasks)
+        self._add_tasks((description.site, description.node), description.tasks)
         if not self._place(seen, now):
             member = seen.members[""]
             self.table.learn(member, description.variants)
@@ -119,7 +119,7 @@ class View:
         elif seen.advert.boot == summary.boot and summary.sequence < seen.advert.sequence:
             return
         seen.advert, seen.heard_s, seen.lost = summary, now, False
-        self._add_tasks(summary.tasks)
+        self._add_tasks(("", summary.site), summary.tasks)
         self._offer(seen, now)
 
     def _offer(self, seen: Seen[SiteCapacity], now: float) -> None:
@@ -151,14 +151,16 @@ class View:
 
     def tick(self, now: float) -> None:
         """Notice silence, and forget what is old. About once a second."""
-        for _, seen, forget in self._nodes.overdue(now):
+        for key, seen, forget in self._nodes.overdue(now):
             if forget:
+                self._tasks.forget(key)
                 self.table.forget(seen.members[""])
                 self._lessons.forget(seen)
             else:
                 self._place(seen, now)
         for _, site, forget in self._sites.overdue(now):
             if forget:
+                self._tasks.forget(("", site.advert.site))
                 for member in site.members.values():
                     self.table.forget(member)
             else:
@@ -287,9 +289,9 @@ class View:
             for _, seen in sorted(self._sites.seen.items())
         )
 
-    def _add_tasks(self, tasks: tuple[Task, ...]) -> None:
+    def _add_tasks(self, teller: tuple[str, str], tasks: tuple[Task, ...]) -> None:
+        self._tasks.say(teller, tasks)
         for task in tasks:
-            self._tasks[task.name] = task
             if task.name not in self._groups:
                 self.table.shape.setdefault(task.name, 0)
                 self._groups[task.name] = Groups(task.name, self.table, self.tier)

@@ -3,10 +3,11 @@ import pytest
 from middle_tier.scheduler.plan import choose, explain
 from middle_tier.scheduler.types import Policy
 from middle_tier.view import View
+from protocol.adverts import Description
 from protocol.bundles import estimate
 from protocol.errors import UnknownError
 from protocol.messages import Refusal
-from tests.build import a_capacity, a_profile, an_answer
+from tests.build import a_capacity, a_profile, a_task, an_answer
 from tests.middle_tier.fleet import (
     a_demand,
     a_node,
@@ -47,6 +48,40 @@ def test_a_description_is_wanted_until_it_is_there_and_when_it_changes():
 def test_a_task_that_nobody_runs_is_unknown():
     with pytest.raises(UnknownError):
         View("site-1").groups("digits")
+
+
+def describe(view, node, *tasks, revision=1):
+    advert = a_node(node, sequence=revision + 1, revision=revision)
+    view.advert(advert, 0.0)
+    told = Description(
+        node=node, site="site-1", revision=revision,
+        tasks=tuple(a_task(name) for name in tasks), variants=(),
+    )  # fmt: skip
+    view.describe(told, 0.0)
+
+
+def test_a_task_is_known_until_the_last_that_speaks_of_it_does_so_no_more():
+    view = View("site-1")
+    describe(view, "edge-1", "digits", "replayed")
+    describe(view, "edge-2", "digits", "replayed")
+    describe(view, "edge-1", "digits", revision=2)
+    assert set(view.tasks) == {"digits", "replayed"}
+    view.advert(a_node("edge-2", boot="another"), 0.0)  # a restart says nothing of tasks yet
+    assert set(view.tasks) == {"digits", "replayed"}
+    describe(view, "edge-2", "digits", revision=2)
+    assert set(view.tasks) == {"digits"}
+    describe(view, "edge-2", "digits", "replayed", revision=3)
+    assert set(view.tasks) == {"digits", "replayed"}
+
+
+def test_a_task_of_those_who_are_forgotten_is_forgotten_a_sites_too():
+    view = View("cloud")
+    view.summary(a_summary(), 0.0)
+    assert set(view.tasks) == {"digits"}
+    view.tick(200.0)
+    assert set(view.tasks) == {"digits"}
+    view.tick(1000.0)
+    assert not view.tasks
 
 
 def test_silence_makes_a_node_suspect_then_gone_and_a_word_brings_it_back():
