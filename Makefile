@@ -68,6 +68,8 @@ bench: .venv-test/$(STAMP)  ## Measure, and print what was measured.
 	@$(TEST) -m tests.benchmark $(ARGS)
 	@echo "==> decisions of the planner"
 	@$(TEST) tests/benchmark/planner.py --decisions 4000
+	@echo "==> ... by a policy with permits, prices and preferences"
+	@$(TEST) tests/benchmark/planner.py --decisions 4000 --nodes 1000 10000 --full-policy
 	@echo "==> checking tokens"
 	@$(TEST) tests/benchmark/tokens.py
 	@echo "==> choosing, simulated: the mesh, its rivals and the oracle (about ten minutes)"

@@ -1,9 +1,9 @@
 """How long a decision takes, node pick included: 2,400 groups with 1,000, 10,000 and 100,000 nodes.
 
-Run it: `python tests/benchmark/planner.py [--json] [--decisions N]`. No mesh is started: a view is
-built from adverts and descriptions as a site's would be, then wants of many kinds are decided, with
-the news of an answer between any two. Each decision is timed alone, and must have found a candidate
-or said why not.
+Run it: `python tests/benchmark/planner.py [--json] [--decisions N] [--full-policy]`. No mesh is
+started: a view is built from adverts and descriptions as a site's would be, then wants of many
+kinds are decided, with the news of an answer between any two. Each decision is timed alone, and
+must have found a candidate or said why not.
 """
 
 import argparse
@@ -11,9 +11,11 @@ import json
 import random
 import sys
 import time
+from collections.abc import Sequence
 
 from middle_tier.garbage import settle_in
 from middle_tier.scheduler.plan import choose
+from middle_tier.scheduler.rules import Permit, permit_of
 from middle_tier.scheduler.types import Candidate, Demand, Policy
 from middle_tier.view import View
 from protocol.adverts import Capacity, Description, Loaded, VariantInfo
@@ -33,6 +35,21 @@ VARIANTS = 100
 CLASSES = 12
 BATCHES = (1, 4, 8, 16, 32)
 POLICY = Policy(usd_per_gb={"middle-cloud": 0.05})
+FULL_POLICY = Policy.model_validate(
+    {
+        "usd_per_gb": {"edge-middle": 0.001, "middle-cloud": 0.05},
+        "prices": [
+            {"hardware": f"class-{number}", "watts": 10 + number, "usd_per_kwh": 0.15}
+            for number in range(0, CLASSES, 2)
+        ],
+        "permit": [
+            {"tenant": "bank-*", "tiers": ["edge", "middle"], "leave_site": False},
+            {"task": "images", "sites": ["site-*", "cloud"]},
+        ],
+        "prefer": {"usd_per_kwh": 0.3, "usd_per_accuracy_point": 1e-9},
+    }
+)
+"""Everything that has a say in a decision: prices, permits, preferences."""
 
 
 def spread(ms: float) -> Latency:
@@ -113,8 +130,8 @@ def build(nodes: int, *, variants: int = VARIANTS, classes: int = CLASSES, seed:
     return view
 
 
-def demand(chance: random.Random) -> Demand:
-    """Return one of many wants, few of which are alike."""
+def demand(chance: random.Random, permits: Sequence[Permit | None]) -> Demand:
+    """Return one of many wants, few of which are alike, of a tenant of several."""
     latency_ms = chance.uniform(15, 500)
     want = Want.model_construct(
         task=TASK.name,
@@ -131,6 +148,7 @@ def demand(chance: random.Random) -> Demand:
         in_bytes=602_112,
         out_bytes=4_000,
         tiers=chance.choice((None,) * 5 + (("edge", "middle"),)),
+        permit=chance.choice(permits),
     )
 
 
@@ -154,18 +172,22 @@ def answered(
     view.observed(candidate, answer, elapsed_ms, now)
 
 
-def measure(view: View, decisions: int, seed: int = 2) -> dict[str, float]:
+def measure(
+    view: View, decisions: int, policy: Policy = POLICY, *, seed: int = 2
+) -> dict[str, float]:
     """Time decisions, each alone, with an answer's news between any two."""
+    tenants = ("acme", "bank-one", "other", "local")
+    permits = [permit_of(policy.permit, tenant, TASK.name) for tenant in tenants]
     chance = random.Random(seed)  # noqa: S311  # a benchmark's load, not a secret
     groups = view.groups(TASK.name)
     wall, cpu, learnt, found = [], [], [], 0
     settle_in()
     for number in range(decisions + 500):
-        asked, now = demand(chance), number * 1e-2
+        asked, now = demand(chance, permits), number * 1e-2
         if number % 100 == 0:
             view.tick(now)  # as once a second, beside the decisions
         begin, cpu_begin = time.perf_counter(), time.thread_time()
-        plan = choose(asked, groups, POLICY, now=now, seed=number)
+        plan = choose(asked, groups, policy, now=now, seed=number)
         cpu_end, end = time.thread_time(), time.perf_counter()
         if number >= 500:  # the first ones meet each kind of want for the first time
             wall.append(end - begin)
@@ -196,7 +218,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     parser.add_argument("--decisions", type=int, default=20_000)
     parser.add_argument("--nodes", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--full-policy", action="store_true", help="permits, prices, preferences")
     options = parser.parse_args(arguments)
+    policy = FULL_POLICY if options.full_policy else POLICY
     results = {}
     for nodes in options.nodes:
         begin = time.perf_counter()
@@ -204,13 +228,13 @@ def main(arguments: list[str] | None = None) -> int:
         built_s = time.perf_counter() - begin
         live = int((view.table.columns.nodes[: view.table.columns.used] > 0).sum())
         results[f"{nodes} nodes"] = {
-            "groups": live, "build_s": round(built_s, 1), **measure(view, options.decisions)
+            "groups": live, "build_s": round(built_s, 1), **measure(view, options.decisions, policy)
         }  # fmt: skip
         if not options.json:
             print(f"{nodes:7,} nodes: {results[f'{nodes} nodes']}", flush=True)  # noqa: T201
         del view
     view = build(5, variants=10, classes=2)
-    results["5 nodes x 10 variants"] = measure(view, options.decisions)
+    results["5 nodes x 10 variants"] = measure(view, options.decisions, policy)
     if options.json:
         sys.stdout.write(json.dumps(results) + "\n")
     else:
