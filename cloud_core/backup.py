@@ -1,4 +1,4 @@
-"""A mesh's keys as one encrypted file, and back. Which folders hold keys is said here alone.
+"""A mesh's keys as one encrypted file, and back. What belongs to them is said here alone.
 
 The key comes from a passphrase by scrypt, the bytes are sealed with ChaCha20-Poly1305: a wrong
 passphrase and a changed byte look alike, and nothing is written before all of it is verified.
@@ -20,6 +20,9 @@ from protocol.errors import BadRequestError, ConflictError, TooLargeError, Unkno
 FOLDERS = ("keys", "identity", "tokens", "credentials")
 """Below the mesh's folder: what cannot be made again."""
 
+DESIRED = "nodes/*/desired/*.json"
+"""Also below it: what each site was told last of tenants, revoked tokens and policy. A hub that has
+lost its buckets is given them again from this by the cloud's process."""
 MAGIC = b"tiermesh keys 1\n"
 SALT_BYTES, NONCE_BYTES = 16, 12
 SCRYPT_N = 1 << 16
@@ -93,13 +96,19 @@ def _names(root: Path) -> Iterator[str]:
         for path in (root / folder).rglob("*"):
             if path.is_file() and not path.is_symlink():
                 yield path.relative_to(root).as_posix()
+    for path in root.glob(DESIRED):
+        if path.is_file() and not path.is_symlink():
+            yield path.relative_to(root).as_posix()
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     """Even what is sealed is looked at: an archive may have been made by something else."""
     parts = PurePosixPath(member.name).parts
     file = archive.extractfile(member) if member.isreg() else None
-    if file is None or parts[:1] not in {(folder,) for folder in FOLDERS} or ".." in parts:
+    placed = parts[:1] in {(folder,) for folder in FOLDERS} or PurePosixPath(member.name).match(
+        DESIRED
+    )
+    if file is None or not placed or ".." in parts or member.name.startswith("/"):
         raise BadRequestError(f"{member.name[:80]!r} has no place in a backup of keys")
     return file.read()
 

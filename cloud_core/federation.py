@@ -34,6 +34,7 @@ from edge_agent.clock import Clock, SystemClock
 from edge_agent.identity.passport import read as read_passport
 from middle_tier import node
 from middle_tier.announced import CATALOG
+from middle_tier.desired import Desired
 from middle_tier.gate import Gate
 from middle_tier.http.webroutes import Route
 from middle_tier.node import Parts, SiteNode
@@ -121,7 +122,7 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
             return (*routes, *_identities(config, parts, log or Logged(), served))
         tenants = Tenants(bucket, register, log or Logged(), clock, key=_key(config))
         routes = (*routes, *_identities(config, parts, log or Logged(), served, tenants))
-        work.append(founded(tenants, config, clock))
+        work.append(_founded(tenants, config, parts.desired, clock))
         work.append(spending.telling(parts.meter, register, bucket, clock))
         return (*routes, *TenantRoutes(tenants, parts.gate, log).routes())
 
@@ -184,6 +185,12 @@ def _identities(
         return routes
     tenants.leaving = natives.end
     return (*routes, *NativeRoutes(natives, parts.gate).routes())
+
+
+async def _founded(tenants: Tenants, config: CloudConfig, desired: Desired, clock: Clock) -> None:
+    """Put in what a mesh begins with, once what it had before is there."""
+    await desired.whole.wait()
+    await founded(tenants, config, clock)
 
 
 def _sign_in(config: CloudConfig, gate: Gate, clock: Clock) -> list[Coroutine[Any, Any, None]]:

@@ -3,18 +3,19 @@
 The topmost site makes the buckets where they are missing. What stands in them is others' business.
 """
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from edge_agent.background import beside
-from edge_agent.bus.kv import HISTORY_LIMIT, Bucket, Buckets
+from edge_agent.bus.kv import HISTORY_LIMIT, Bucket, Buckets, Entry
 from edge_agent.bus.memorykv import MemoryBuckets
 from edge_agent.clock import Clock
 from middle_tier import mirror
 from middle_tier.mirror import Mirror
-from protocol.errors import MeshError
+from protocol.errors import ConflictError, MeshError
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ class Desired:
     def __init__(self, buckets: Buckets, mirrors: Mapping[str, Mirror]) -> None:
         self._buckets = buckets
         self._mirrors = mirrors
+        self.whole = asyncio.Event()
+        """At the top: set when every bucket is there, with all that was known of it last."""
 
     def mirror(self, name: str) -> Mirror:
         """What is known of a bucket, cut off or not."""
@@ -49,6 +52,7 @@ async def following(
 ) -> AsyncIterator[Desired]:
     """Follow every bucket until the block ends; `top`: make those that are missing."""
     paths = {name: folder / f"{name}.json" for name in BUCKETS}
+    kept = {name: mirror.load(path) for name, path in paths.items()}
     async with AsyncExitStack() as stack:
         if isinstance(buckets, MemoryBuckets):
             await _restore(buckets, paths)
@@ -56,9 +60,11 @@ async def following(
             name: await stack.enter_async_context(mirror.following(buckets.at(name), path))
             for name, path in paths.items()
         }
+        wanted = Desired(buckets, mirrors)
         if top:
-            await stack.enter_async_context(beside(_make(buckets, clock), "desired-buckets"))
-        yield Desired(buckets, mirrors)
+            making = _make(buckets, kept, clock, wanted.whole)
+            await stack.enter_async_context(beside(making, "desired-buckets"))
+        yield wanted
 
 
 async def _restore(buckets: MemoryBuckets, paths: Mapping[str, Path]) -> None:
@@ -69,14 +75,31 @@ async def _restore(buckets: MemoryBuckets, paths: Mapping[str, Path]) -> None:
             await bucket.put(entry.key, entry.value or b"")
 
 
-async def _make(buckets: Buckets, clock: Clock) -> None:
+async def _make(
+    buckets: Buckets, kept: Mapping[str, Sequence[Entry]], clock: Clock, whole: asyncio.Event
+) -> None:
     """Make each bucket as soon as it can be: the server may come later than we."""
     missing = dict(BUCKETS)
     while missing:
         try:
             for name, history in tuple(missing.items()):
-                await buckets.bucket(name, history=history)
+                await _put_back(await buckets.bucket(name, history=history), kept[name])
                 del missing[name]
         except MeshError as error:
             log.debug("not made yet: %s: %s", sorted(missing), error)
             await clock.sleep(RETRY_S)
+    whole.set()
+
+
+async def _put_back(bucket: Bucket, kept: Sequence[Entry]) -> None:
+    """Put in what was known of a bucket that its server has lost, in the order of old.
+
+    What was deleted since has a history, and stays deleted.
+    """
+    there = await bucket.keys()
+    for entry in sorted(kept, key=lambda one: one.revision):
+        if entry.key in there or entry.value is None or await bucket.history(entry.key):
+            continue
+        with suppress(ConflictError):  # somebody was faster
+            await bucket.put(entry.key, entry.value, expected=0)
+            log.warning("%s was lost, and is put back as it was known last", entry.key)

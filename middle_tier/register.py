@@ -118,7 +118,7 @@ class Register:
             self._spent(key, name, value)
             return
         if key == READY:
-            self.heard = True
+            self.heard = value is not None
         try:
             if kind == "tenant":
                 _set(self.tenants, name, None if value is None else _read(Tenant, value))

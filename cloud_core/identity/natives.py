@@ -45,10 +45,11 @@ class Natives:
         native = Native(
             account=account, tenant=tenant, signing=signing, since=int(held.clock.wall()), by=by
         )
-        if account in held.register.natives:
-            raise ConflictError("that account was given before", "make new keys")
+        try:
+            await self._keep(native, expected=0)
+        except ConflictError as error:
+            raise ConflictError("that account was given before", "make new keys") from error
         held.audit.record("tenant-account", actor=by, tenant=tenant, account=account)
-        await self._keep(native, expected=0)
         await self._end(tenant, by, but=account)
         self._tell()
         return native

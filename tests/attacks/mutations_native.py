@@ -16,14 +16,15 @@ _ROWS = (
     ("3 the task's tensors", NATIVELY, "reader.signature.match(query.inputs, buffers)", "reader.signature._ordered({t.name: (t, b) for t, b in zip(query.inputs, buffers)}, {})"),
     ("4 who asks", NATIVELY, "tenant=claims.sub,\n", "tenant=query.tenant,\n"),
     ("4 where it may run", NATIVELY, "tiers=claims.tiers,", "tiers=query.tiers,"),
-    ("the server names the account", AUTHORITY, '"account_token_position": len(QUERIES.split(".")) + 1,', ""),
+    ("the server names the account", AUTHORITY, '"account_token_position": len(QUERIES.split(".")) + 1,', "", "tests/attacks/test_identity_native.py"),
     ("the ended are cut off", AUTHORITY, "        if ended:", "        if False:"),
     ("removing ends the account", "cloud_core/tenants.py", "        await self.leaving(name, by)\n", ""),
     ("the new end the old", NATIVES, "await self._end(tenant, by, but=account)", "pass"),
-    ("an account is given once", NATIVES, "if account in held.register.natives:", "if False:"),
+    ("an account is given once", NATIVES, "await self._keep(native, expected=0)", "await self._keep(native)"),
     ("an account is a tenant's", NATIVES, "if tenant not in held.register.tenants:", "if False:"),
 )  # fmt: skip
 
 NATIVE = tuple(
-    Mutation(f"native: {name}", file, text, instead, SEEN) for name, file, text, instead in _ROWS
+    Mutation(f"native: {name}", file, text, instead, *(test or (SEEN,)))
+    for name, file, text, instead, *test in _ROWS
 )

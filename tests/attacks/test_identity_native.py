@@ -1,5 +1,7 @@
 """A tenant that connects to NATS with an account of its own: the server says who asks."""
 
+import base64
+import json
 import time
 
 import pytest
@@ -7,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_core.identity import claims
 from cloud_core.identity.authority import QUERIES
-from cloud_core.identity.claims import Signer, User
-from cloud_core.identity.roles import UPDATE
+from cloud_core.identity.claims import Account, Signer, User
+from cloud_core.identity.roles import TENANT, UPDATE
 from edge_agent.identity import nkeys
 from edge_agent.identity.credentials import Credentials
 from tests.grounds import connected
@@ -71,3 +73,23 @@ async def test_a_tenant_asks_as_nobody_else_and_reaches_nothing_else(ground):
             await app.says(subject)
         assert cloud.heard == []
         assert len(app.refused) == len(subjects)
+
+
+async def test_an_account_that_imports_anothers_name_asks_nobody(ground):
+    """Were the mesh itself to sign such an account by mistake, the server would not have it."""
+    mallory, victim = Tenant("mallory"), Tenant("victim")
+    signed = ground.authority.tenant_jwt(mallory.name, mallory.public, mallory.signer.public, 0)
+    body = json.loads(base64.urlsafe_b64decode(signed.split(".")[1] + "=="))
+    imported = {**body["nats"]["imports"][0], "subject": f"{QUERIES}.{victim.public}"}
+    said = Account("mallory", mallory.public, {mallory.signer.public: TENANT}, imports=(imported,))
+    seed = (ground.folder / "identity" / "signing.nk").read_text()
+    jwt = claims.account(Signer(nkeys.private_key(seed, "O"), "O"), said, now=int(time.time()))
+    async with connected(ground.hub, ground.holds("resolver", "cloud", "cloud", "cloud")) as system:
+        await system.client.request(UPDATE, jwt.encode())
+    async with (
+        connected(ground.hub, ground.holds("cloud", "cloud", "cloud", "cloud")) as cloud,
+        connected(ground.hub, mallory.user()) as app,
+    ):
+        await cloud.listens(f"{QUERIES}.*")
+        await app.says("tiermesh.ask")
+        assert cloud.heard == []

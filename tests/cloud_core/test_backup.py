@@ -16,6 +16,7 @@ FILES = {
     "keys/bundles/root.pem": b"more private",
     "tokens/operator": b"token",
     "identity/operator.seed": b"seed",
+    "nodes/cloud-1/desired/tenants.json": b"revocations",
 }
 
 

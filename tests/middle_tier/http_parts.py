@@ -100,7 +100,8 @@ class Wire:
 
     async def ask(self, data):
         self.writer.write(data)
-        return await read_answer(self.reader)
+        async with asyncio.timeout(20):  # a gate that keeps silent fails its test
+            return await read_answer(self.reader)
 
     async def ended(self):
         """Whether the gate has closed the connection."""
