@@ -56,6 +56,8 @@ class Ask(Wire):
     deadline_ms: Positive
     """Hard deadline left: once admitted, drop the work rather than run it after this."""
     percentile: Percentile = 99.0
+    late: bool = False
+    """Run it even if it is to miss its objective: then in time left over from others."""
     tenant: Name = "local"
     """Tells tenants apart: a digest, so that a node knows none by name."""
 

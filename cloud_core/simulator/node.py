@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol, cast
 
 from cloud_core.simulator.kinds import Kind
 from edge_agent.admission import finish_ms
-from edge_agent.queue.batching import Waiting
+from edge_agent.queue.batching import TYPICAL, Waiting
 from edge_agent.queue.lanes import Lane, Lanes
 from edge_agent.stock.holdings import Holding, Holdings
 
@@ -39,6 +39,8 @@ class Job(Waiting):
     draw: float = 50.0
     """The percentile of the run times that it takes."""
     told: Callable[[Told | No], None] = print
+    late: bool = False
+    """Run it even if it is to miss its objective."""
     lane: Lane | None = None
     """Where it waits, or waited."""
 
@@ -104,7 +106,7 @@ class Node:
             return max(0.0, self.ready_at - now) * 1e3 + holding.profile.load_ms
         return holding.cold_ms(now)
 
-    def take(self, job: Job, variant: str, *, strict: bool, budget_ms: float) -> No | None:
+    def take(self, job: Job, variant: str, *, strict: bool) -> No | None:
         """Queue an ask, or say why not: the agent's rule if `strict`, else all that fits."""
         now, holding = self.host.now, self.holding(variant)
         lanes = self.lanes
@@ -116,8 +118,13 @@ class Node:
         queue, cold = self.queue_ms(now), self.cold_ms(holding, now)
         run = holding.forecast.run_ms(1, job.ask.percentile)
         finish = finish_ms(link=0.0, transfer=0.0, queue=queue, cold=cold, run=run)
-        if strict and finish > budget_ms:
-            return "deadline"
+        if strict and now + finish / 1e3 > job.due:
+            free_at = max(now, self.end) if self.busy else now
+            run_s = holding.forecast.run_s(1, TYPICAL if job.late else job.ask.percentile)
+            if cold or not lanes.passes(free_at=free_at, due=job.due, run_s=run_s):
+                if not job.late or now + finish / 1e3 > job.deadline:
+                    return "deadline"
+                job.due = job.deadline
         if holding.state == "cold" and not self.load(holding):
             return "memory"
         job.predicted_ms, job.cold = finish, cold > 0.0

@@ -241,6 +241,8 @@ class Trip:
     strict: bool = False
     budget_ms: float = 0.0
     """For the node, when it is `strict`."""
+    late: bool = False
+    """Run it even if it misses that."""
     ran: Callable[[], None] | None = None
     """Called when the node is done with it."""
     job: Job | None = None
@@ -259,9 +261,9 @@ class Trip:
         self.job = job = Job(
             world.asks[query.want], (), "", 1, world.now,
             min(due, query.deadline_at), query.deadline_at, 0.0,
-            draw=query.draw, told=self._told,
+            draw=query.draw, told=self._told, late=self.late,
         )  # fmt: skip
-        no = self.node.take(job, self.variant, strict=self.strict, budget_ms=self.budget_ms)
+        no = self.node.take(job, self.variant, strict=self.strict)
         if no is not None:
             self._told(no)
 

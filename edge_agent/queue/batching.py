@@ -9,6 +9,9 @@ from edge_agent.near import Where
 from protocol.codec import Bytes
 from protocol.messages import Ask
 
+TYPICAL = 50.0
+"""What more often than not would miss its objective is not worth the wait of others."""
+
 
 @dataclass(slots=True, eq=False)
 class Waiting:
@@ -70,7 +73,7 @@ def next_batch(
         looked_at += 1
         if finish > waiting.deadline:
             late.append(waiting)
-        elif finish > waiting.due:
+        elif finish > waiting.due < now + run_s(together, TYPICAL):
             postponed.append(waiting)
         else:
             members.append(waiting)

@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from edge_agent.queue.batching import Batch, Waiting, next_batch
 from edge_agent.queue.intake import Shapes
+from edge_agent.queue.slack import LOOKED_AT, Due, passes
 from edge_agent.stock.holdings import Holding
 
 QUEUE_PERCENTILE = 95.0
@@ -88,6 +89,15 @@ class Lanes:
         if not batch.members and lane.asks:
             self._offer(lane)
         return batch
+
+    def passes(self, *, free_at: float, due: float, run_s: float, workers: int = 1) -> bool:
+        """Whether an ask makes its `due` in its turn, and nobody who waits misses theirs for it."""
+        if self.rows > LOOKED_AT:
+            return False
+        lanes = self._lanes.values()
+        each_s = [(lane.asks, lane.cost_ms / lane.rows / workers / 1e3) for lane in lanes]
+        queued = [Due(one.due, one.rows * cost_s) for asks, cost_s in each_s for one in asks]
+        return passes(queued, free_at=free_at, due=due, run_s=run_s)
 
     def cancel(self, lane: Lane, waiting: Waiting) -> bool:
         """Take one ask out; False when it does not wait any more."""

@@ -1,13 +1,13 @@
 """Whether an ask may join the queue of this node, and if not, why. The rule is admission's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from edge_agent.admission import finish_ms
 from edge_agent.config import AgentConfig
 from edge_agent.near import Where
-from edge_agent.queue.batching import Waiting
-from edge_agent.queue.intake import Fitted, Shapes
+from edge_agent.queue.batching import TYPICAL, Waiting
+from edge_agent.queue.intake import Shapes
 from edge_agent.stock.holdings import Holding
 from edge_agent.stock.warming import Warming
 from protocol.codec import Bytes
@@ -27,6 +27,9 @@ class Load(NamedTuple):
 
     rows: int
     queue_ms: float
+    passes: Callable[[float, float], bool]
+    """Whether work makes its `due` in its turn, and takes nobody's; asked only where it is late
+    behind all that waits."""
 
 
 class Reception:
@@ -61,11 +64,19 @@ class Reception:
         cold_ms = holding.cold_ms(now)
         run_ms = holding.forecast.run_ms(fitted.rows, ask.percentile)
         finish = finish_ms(link=0.0, transfer=0.0, queue=load.queue_ms, cold=cold_ms, run=run_ms)
-        if finish > ask.budget_ms or finish > ask.deadline_ms:
-            return refusal(ask, "deadline", "it would be late", load.queue_ms, finish)
+        due_ms = min(ask.budget_ms, ask.deadline_ms)
+        if finish > due_ms:
+            run_s = holding.forecast.run_s(fitted.rows, TYPICAL if ask.late else ask.percentile)
+            if cold_ms > 0.0 or not load.passes(now + due_ms / 1e3, run_s):
+                if not ask.late or finish > ask.deadline_ms:
+                    return refusal(ask, "deadline", "it would be late", load.queue_ms, finish)
+                due_ms = ask.deadline_ms
         if holding.state == "cold" and (refused := self._begin(holding, ask, now, load)):
             return refused
-        waiting = _waiting(ask, fitted, reply, now, finish)
+        waiting = Waiting(
+            ask, fitted.buffers, reply, fitted.rows, arrived=now, due=now + due_ms / 1e3,
+            deadline=now + ask.deadline_ms / 1e3, predicted_ms=min(finish, due_ms),
+        )  # fmt: skip
         waiting.cold = cold_ms > 0.0
         return Admitted(waiting, holding, fitted.tails)
 
@@ -98,18 +109,3 @@ def refusal(
 ) -> Refusal:
     """Why it is not run."""
     return Refusal(id=ask.id, reason=reason, detail=detail, queue_ms=queue_ms, finish_ms=finish)
-
-
-def _waiting(ask: Ask, fitted: Fitted, reply: Where, now: float, finish: float) -> Waiting:
-    """Budgets become instants on this node's own clock the moment they arrive."""
-    deadline = now + ask.deadline_ms / 1e3
-    return Waiting(
-        ask=ask,
-        buffers=fitted.buffers,
-        reply=reply,
-        rows=fitted.rows,
-        arrived=now,
-        due=min(now + ask.budget_ms / 1e3, deadline),
-        deadline=deadline,
-        predicted_ms=finish,
-    )

@@ -66,6 +66,12 @@ class Serving:
             queued_ms += max(0.0, end - now) * 1e3
         return queued_ms / self._config.workers
 
+    def _passes(self, due: float, run_s: float) -> bool:
+        now = self._clock.now()
+        free_at = now if self._free else max(now, min(self._ends.values()))
+        workers = self._config.workers
+        return self._lanes.passes(free_at=free_at, due=due, run_s=run_s, workers=workers)
+
     def asked(self, asks: Asks, buffers: tuple[Bytes, ...], reply: str) -> None:
         """Admit or refuse each; what is admitted runs from the next turn on."""
         now, start = self._clock.now(), 0
@@ -77,7 +83,7 @@ class Serving:
     def ask(self, ask: Ask, buffers: tuple[Bytes, ...], reply: Where, now: float) -> None:
         """Admit or refuse one."""
         self._line_up()
-        load = Load(self._lanes.rows, self.queue_ms(now))
+        load = Load(self._lanes.rows, self.queue_ms(now), self._passes)
         admitted = self._reception.receive(ask, buffers, reply, now=now, load=load)
         if isinstance(admitted, Admitted):
             self._queue(admitted)

@@ -1,10 +1,25 @@
 """Pure. Who is left to ask for one query: the scheduler's plans, less those who said no."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from middle_tier.routing.refusals import NODE_WIDE, Findings
 from middle_tier.scheduler.types import Candidate, Demand, Plan
 from protocol.messages import Refusal
+
+PRESSING = 2
+"""Refusals after which nobody is asked who would have to let it pass."""
+
+
+class Left(NamedTuple):
+    """Who may be asked."""
+
+    ranked: Sequence[Candidate]
+    """In time."""
+    pressed: Sequence[Candidate]
+    """In time where what is due later waits for them ..."""
+    late: Sequence[Candidate]
+    """... and late, if the policy says so; both only when nobody is ranked."""
 
 
 class Choices:
@@ -41,19 +56,19 @@ class Choices:
         """Of its tensors, there and back."""
         return self._demand.in_bytes + self._demand.out_bytes
 
-    def ranked(self, budget_ms: float) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
-        """Those that make the budget, the best first; else, by policy, those that would be late."""
+    def ranked(self, budget_ms: float) -> Left:
+        """Those that make the budget, the best first; else those that may or would not."""
         demand = self._demand
         if self._again:
             demand = demand._replace(budget_ms=budget_ms, tried=self._tried)
         self._again = True
         plan = self._plan(demand)
         found = self._left(plan)
-        if self._refused and not any(found) and (plan.ranked or plan.fallback):
+        if self._refused and not any(found) and (plan.ranked or plan.pressed or plan.fallback):
             # A plan draws a few nodes of a class; it drew only refusers: draw among the others.
             refusers = {(site, node) for _, site, node in self._refused}
             plan = self._plan(demand._replace(tried=demand.tried | refusers))
-            found = plan.ranked, plan.fallback
+            found = Left(plan.ranked, (), plan.fallback)
         if not plan.ranked:
             self.found.plan(plan)
         return found
@@ -78,13 +93,12 @@ class Choices:
         else:
             self._refused |= {(candidate.variant, candidate.site, candidate.node)}
 
-    def _left(self, plan: Plan) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+    def _left(self, plan: Plan) -> Left:
+        pressed = plan.pressed if len(self._refused) < PRESSING else ()
+        found = plan.ranked, pressed, plan.fallback
         if not self._refused:
-            return plan.ranked, plan.fallback
-        return (
-            [each for each in plan.ranked if not self._has_refused(each)],
-            [each for each in plan.fallback if not self._has_refused(each)],
-        )
+            return Left(*found)
+        return Left(*([e for e in each if not self._has_refused(e)] for each in found))
 
     def _has_refused(self, candidate: Candidate) -> bool:
         return (candidate.variant, candidate.site, candidate.node) in self._refused

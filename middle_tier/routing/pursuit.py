@@ -160,15 +160,15 @@ class Pursuit:
             self._fail(self._failure())
 
     def _ask_someone(self, budget_ms: float, until_ms: float) -> bool:
-        """Ask the best candidate here, else the parent, else who would be late (by policy)."""
-        ranked, late = self._choices.ranked(budget_ms)
+        """Ask the best here, else who may let it pass, the parent, or by policy who is late."""
+        ranked, pressed, late = self._choices.ranked(budget_ms)
         if not ranked:
-            gone_up = self._ask_parent(budget_ms, until_ms)
-            if gone_up or not late or late[0].warm:  # else the ask itself makes it load
+            gone_up = not pressed and self._ask_parent(budget_ms, until_ms)
+            if gone_up or pressed or not late or late[0].warm:  # else the ask itself makes it load
                 self._choices.found.loading = self._means.warm_up(self._choices.demand)
             if gone_up:
                 return True
-        ranked = ranked or late
+        ranked = ranked or pressed or late
         if not ranked:
             return False
         next_ms = ranked[1].finish_ms if len(ranked) > 1 else None

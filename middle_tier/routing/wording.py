@@ -15,18 +15,18 @@ LEAST_MS = 0.001
 def ask(query: Query, candidate: Candidate, id_: str, *, budget_ms: float, until_ms: float) -> Ask:
     """Return the ask for a node, which cannot see the way there and back.
 
-    Where the objective is lost already the node has until the hard deadline.
+    One that would be late there is run all the same, by the hard deadline.
     """
     away_ms = candidate.link_ms + candidate.transfer_ms
     until_ms = max(until_ms - away_ms, LEAST_MS)
-    late = candidate.finish_ms > budget_ms
     return Ask.of(
         id=id_,
         variant=candidate.variant,
         inputs=query.inputs,
-        budget_ms=until_ms if late else max(budget_ms - away_ms, LEAST_MS),
+        budget_ms=max(budget_ms - away_ms, LEAST_MS),
         deadline_ms=until_ms,
         percentile=query.want.percentile,
+        late=candidate.finish_ms > budget_ms,
         tenant=tenant_key(query.tenant),
     )
 

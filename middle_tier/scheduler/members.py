@@ -22,9 +22,18 @@ NO_LINK = estimate(0.0)
 REMEMBERED = 1024
 """Typical runs that a pool remembers; when there are more, all are forgotten."""
 
+DUES = 18
+LATEST_MS = 65_536.0
+"""Work that is due so late, or that nobody expects to be in time, is all alike: 2 ** (DUES - 2)."""
+
 
 def _no_rows() -> Ints:
     return NO_ROWS
+
+
+def due_class(due_ms: float) -> int:
+    """Times of which none is twice another; what is later than all has the last."""
+    return min(int(due_ms).bit_length(), DUES - 1) if due_ms < LATEST_MS else DUES - 1
 
 
 class PoolKey(NamedTuple):
@@ -58,6 +67,8 @@ class Member:
     """When the queue that was last reported is done, on the view's clock."""
     own_ms: float = 0.0
     """Work that this router has sent and not heard of again."""
+    own_by_due: list[float] = field(default_factory=lambda: [0.0] * DUES)
+    """The same by how long it was given (`due_class`)."""
     link: Latency = NO_LINK
     mbps: float = 1000.0
     link_at: dict[float, float] = field(default_factory=dict)
@@ -78,6 +89,10 @@ class Member:
     def queue_ms(self, now_ms: float) -> float:
         """Work before a new ask: what it reported, less its age, or what we know to be there."""
         return max(self.free_at_ms - now_ms, self.own_ms)
+
+    def due_after_ms(self, due_ms: float) -> float:
+        """Work of ours before which something due by then would be run."""
+        return sum(self.own_by_due[due_class(due_ms) + 1 :])
 
     def link_ms(self, percentile: float) -> float:
         ms = self.link_at.get(percentile)

@@ -19,6 +19,7 @@ DRAWS = 8
 """Random members of a large pool that are tried in search of two that belong to a cold group."""
 
 _LOAD = attrgetter("free_at_ms")
+_FINISH = attrgetter("finish_ms")
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
@@ -100,6 +101,28 @@ def best_of(look: Look, group: Group) -> Predicted | None:
         return best
     # By queue, as that is what differs most: the first that fits ends the search.
     return _best(look, group, _scanned(table, group, crowd), enough_ms=look.latest_ms) or best
+
+
+def passing_of(look: Look, group: Group) -> Predicted | None:
+    """Return the member of a warm group that is the earliest when what is due later waits.
+
+    Only of what this router has sent itself does it know when it is due.
+    """
+    crowd = look.table.crowds.get(group.warm_row, [])
+    few = crowd if len(crowd) <= LOOK_AT_ALL else _scanned(look.table, group, crowd)
+    found = [
+        _in_turn(look, group, member)
+        for member in _turned(few, look.seed)
+        if (member.site, member.name) not in look.tried
+        and member.barred.get(group.info.variant, 0.0) <= look.now_ms
+    ]
+    return min(found, key=_FINISH, default=None)
+
+
+def _in_turn(look: Look, group: Group, member: Member) -> Predicted:
+    finish, link, transfer, queue, cold, run = _parts_ms(look, group, member)
+    before = max(0.0, queue - member.due_after_ms(look.latest_ms))
+    return Predicted(member, finish - queue + before, link, transfer, before, cold, run)
 
 
 def members_of(table: Table, group: Group) -> list[Member]:

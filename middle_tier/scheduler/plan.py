@@ -15,6 +15,7 @@ from middle_tier.scheduler.cost import usd_per_byte
 from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.members import TIERS
 from middle_tier.scheduler.pick import Look, best_of, members_of, opened
+from middle_tier.scheduler.pressed import pressed
 from middle_tier.scheduler.prices import usd_per_busy_ms
 from middle_tier.scheduler.ranking import (
     AHEAD,
@@ -45,8 +46,9 @@ def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: 
     counts = count_out(scored, len(ranked), lost)
     if not ranked:
         fallback = fallbacks(look, demand, scored, policy)
+        best = best_accuracy(groups, look, scored)
         return Plan(
-            (), counts, (), fallback, fastest_ms(scored), best_accuracy(groups, look, scored)
+            (), counts, (), fallback, pressed(look, demand, scored), fastest_ms(scored), best
         )
     both = ranked if len(ranked) == AHEAD else with_second(look, scored, ranked, lost)
     return Plan(both, counts, cheapest=cheapest(look, scored, ranked[0]))
@@ -94,6 +96,7 @@ def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
         dict(counts),
         rejected,
         () if ranked else fallbacks(look, demand, scored, policy),
+        () if ranked else pressed(look, demand, scored),
         fastest_ms(scored),
         best_accuracy(groups, look, scored),
         bytes_usd=describe.bytes_usd,

@@ -205,6 +205,7 @@ def as_candidate(look: Look, group: Group, best: Predicted, cost: tuple[float, f
         cost[0],
         group.marginal_ms / member.count * look.batch,
         cost[1],
+        look.latest_ms,
         member.mbps,
     )
 

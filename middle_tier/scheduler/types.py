@@ -1,6 +1,7 @@
 """What goes into a decision and what comes out: policy, demand, candidates, plan. No behaviour."""
 
 from collections.abc import Mapping
+from math import inf
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
@@ -108,6 +109,8 @@ class Candidate(NamedTuple):
     """What it adds to its node's queue while it is in flight."""
     worth_usd: float
     """What candidates are ordered by: the cost, and what the policy prefers beside it."""
+    due_ms: float = inf
+    """By when it has to be finished; infinite when it is expected to be late."""
     mbps: float = 0.0
     """The speed that `transfer_ms` was reckoned with; 0: not known."""
 
@@ -144,6 +147,8 @@ class Plan(NamedTuple):
     """One line per group that is out; only `explain` fills it."""
     fallback: tuple[Candidate, ...] = ()
     """Nothing is ranked and the policy says `fastest`: permitted, accurate, affordable, late."""
+    pressed: tuple[Candidate, ...] = ()
+    """Nothing is ranked: warm, and in time if they are run before what is due later there."""
     fastest_ms: float | None = None
     """The fastest finish at the want's accuracy; only when nothing is ranked, or explained."""
     best_accuracy: float | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from middle_tier.scheduler.members import Member, Pool
+from middle_tier.scheduler.members import DUES, Member, Pool, due_class
 from middle_tier.scheduler.table import Table
 from middle_tier.scheduler.types import Candidate
 from middle_tier.sight.offers import Kit, kit_of
@@ -38,6 +38,7 @@ class News:
     def restarted(self, member: Member) -> None:
         """Forget what a process that is no more had in hand."""
         member.own_ms = 0.0
+        member.own_by_due = [0.0] * DUES
         member.barred.clear()
         self._table.set_loaded(member, (), {})
         self._table.sums.touch(member)
@@ -71,6 +72,7 @@ class News:
     def sent(self, member: Member, candidate: Candidate, now: float) -> None:
         """Count what was sent; and that a cold variant is being loaded from now on."""
         member.own_ms += candidate.marginal_ms
+        member.own_by_due[due_class(candidate.due_ms)] += candidate.marginal_ms
         self._table.sums.touch(member)
         pool = member.pool
         if candidate.warm or pool is None or candidate.variant in member.loading:
@@ -81,12 +83,12 @@ class News:
 
     def finished(self, member: Member, candidate: Candidate) -> None:
         """Take what was sent off the count, whatever came of it."""
-        member.own_ms = max(0.0, member.own_ms - candidate.marginal_ms)
+        _uncount(member, candidate)
         self._table.sums.touch(member)
 
     def answered(self, member: Member, candidate: Candidate, answer: Answer, now: float) -> None:
         """Take from an answer what the next decision must know: the queue, what is warm."""
-        member.own_ms = max(0.0, member.own_ms - candidate.marginal_ms)
+        _uncount(member, candidate)
         self.reported(member, answer.queue_ms, now)
         pool = member.pool
         if pool is None:
@@ -106,6 +108,12 @@ class News:
             if candidate.variant in member.loading and member.pool is not None:
                 loading = {k: v for k, v in member.loading.items() if k != candidate.variant}
                 self._table.set_loaded(member, _held(member, member.pool), loading)
+
+
+def _uncount(member: Member, candidate: Candidate) -> None:
+    member.own_ms = max(0.0, member.own_ms - candidate.marginal_ms)
+    by_due, at = member.own_by_due, due_class(candidate.due_ms)
+    by_due[at] = max(0.0, by_due[at] - candidate.marginal_ms)
 
 
 def _held(member: Member, pool: Pool) -> set[str]:

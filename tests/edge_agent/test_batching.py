@@ -57,11 +57,13 @@ profiles = st.builds(a_profile_s, st.integers(0, 5), st.integers(0, 3))
 
 @many
 @given(queues(), moments, profiles, st.integers(1, 10))
-def test_no_member_of_a_batch_is_late_by_the_profile(asks, now, run_s, max_rows):
+def test_no_member_of_a_batch_is_late_by_the_profile_but_one_that_is_likely_in_time_alone(
+    asks, now, run_s, max_rows
+):
     batch = next_batch(asks, now=now, run_s=run_s, max_rows=max_rows)
     rows = sum(member.rows for member in batch.members)
     highest = max((member.ask.percentile for member in batch.members), default=0.0)
-    finish = now + run_s(rows, highest)
+    finish = now + run_s(rows, highest if len(batch.members) > 1 else 50.0)
     assert all(finish <= member.due <= member.deadline for member in batch.members)
     assert rows <= max_rows or len(batch.members) <= 1
     assert len(batch.members) == 1 or not any(member.alone for member in batch.members)
@@ -85,8 +87,15 @@ def test_only_what_cannot_finish_is_dropped_or_postponed(asks, now, run_s, max_r
     for each in batch.late:
         assert now + run_s(each.rows, each.ask.percentile) > each.deadline
     for each in batch.postponed:
-        assert each.due < now + run_s(each.rows, each.ask.percentile) <= each.deadline
+        assert each.due < now + run_s(each.rows, 50.0)
+        assert now + run_s(each.rows, each.ask.percentile) <= each.deadline
     assert batch.looked_at or not asks
+
+
+def test_what_is_in_time_more_often_than_not_runs_in_its_turn_and_alone():
+    asks = [waiting(due=3.0, deadline=9.0), waiting(due=9.0)]
+    batch = next_batch(asks, now=0.0, run_s=a_profile_s(0.0, 2.0), max_rows=32)
+    assert batch == ((asks[0],), (), (), 1)
 
 
 def test_as_many_as_are_in_time_run_together():

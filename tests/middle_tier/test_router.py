@@ -299,7 +299,23 @@ async def test_by_policy_a_miss_is_answered_by_the_fastest():
     async with a_site(MemoryNetwork(), ManualClock(), edge, middle, policy=policy) as router:
         answer, _ = await ask(router, latency_ms=2.0)
     assert answer.node == "middle-1"
-    assert middle.asked[0].budget_ms > 900.0
+    assert middle.asked[0].late
+    assert middle.asked[0].budget_ms < 2.0
+    assert middle.asked[0].deadline_ms > 900.0
+
+
+async def test_who_would_be_in_time_before_what_is_due_later_is_asked_and_held_to_it():
+    edge = cheap(run_ms=50.0)
+    edge.does = "hold"
+    async with a_site(MemoryNetwork(), ManualClock(), edge) as router:
+        loose = [ask(router, latency_ms=500.0) for _ in range(2)]
+        await settle()
+        tight = ask(router, latency_ms=100.0)
+        await settle()
+        assert [each.budget_ms < 100.0 for each in edge.asked] == [False, False, True]
+        assert not any(each.late for each in edge.asked)
+        edge.answer_held()
+        await asyncio.gather(*loose, tight)
 
 
 async def test_an_unknown_task_is_unknown():

@@ -8,7 +8,7 @@ from tests.build import an_answer
 
 FIELDS = {
     "id": "a-1", "variant": "mlp", "inputs": (), "budget_ms": 1.0, "deadline_ms": 2.0,
-    "percentile": 99.0, "tenant": "local",
+    "percentile": 99.0, "late": False, "tenant": "local",
 }  # fmt: skip
 
 

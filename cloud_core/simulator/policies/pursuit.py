@@ -97,44 +97,44 @@ class Chase:
         until_ms = (self.query.deadline_at - now) * 1e3
         if until_ms > 0 and self.tries < self.site.mesh.rules.tries:
             fresh = self.tries == 0 and not self.failed
-            if (left_ms > 0 or fresh) and self._ask_someone(left_ms, until_ms):
+            if (left_ms > 0 or fresh) and self._ask_someone(left_ms):
                 return
             lost = self.failed or (left_ms <= 0 and not fresh)
-            if lost and self._ask_someone(until_ms, until_ms):
+            if lost and self._ask_someone(until_ms):
                 return
         if not self.out:
             self._end()
             self.ends.refused()
 
-    def _ask_someone(self, budget_ms: float, until_ms: float) -> bool:
-        ranked, late = self.choices.ranked(budget_ms)
+    def _ask_someone(self, budget_ms: float) -> bool:
+        ranked, pressed, late = self.choices.ranked(budget_ms)
         if not ranked:
-            gone_up = self._ask_parent(budget_ms)
-            if gone_up or not late or late[0].warm:
+            gone_up = not pressed and self._ask_parent(budget_ms)
+            if gone_up or pressed or not late or late[0].warm:
                 self.site.warm_up(self.choices.demand)
             if gone_up:
                 return True
-        ranked = ranked or late
+        ranked = ranked or pressed or late
         if not ranked:
             return False
         next_ms = ranked[1].finish_ms if len(ranked) > 1 else None
-        self._ask(ranked[0], budget_ms, until_ms)
+        self._ask(ranked[0], budget_ms)
         self._be_patient(ranked[0], patience_ms(ranked[0], next_ms, budget_ms) / 1e3)
         return True
 
-    def _ask(self, candidate: Candidate, budget_ms: float, until_ms: float) -> None:
+    def _ask(self, candidate: Candidate, budget_ms: float) -> None:
         world, site = self.world, self.site
         self.tries += 1
         self.out += 1
         site.view.sent(candidate, 1, world.now)
         away_ms = candidate.link_ms + candidate.transfer_ms
-        left_ms = until_ms if candidate.finish_ms > budget_ms else budget_ms
         node = site.members[candidate.site, candidate.node]
         sent_at = world.now
         self.current = trip = Trip(
             world, self.query, node, candidate.variant, site.place.tier,
             lambda trip, told: self._heard(trip, told, candidate, sent_at),
-            strict=True, budget_ms=max(0.001, left_ms - away_ms),
+            strict=True, budget_ms=max(0.001, budget_ms - away_ms),
+            late=candidate.finish_ms > budget_ms,
         )  # fmt: skip
         self.trips.append(trip)
         trip.begin()
