@@ -62,6 +62,9 @@ def nodes(draw: st.DrawFn) -> Capacity:
     )
 
 
+SEED = 7
+"""Of more than four equals two are drawn: the same two for the same seed."""
+
 fleets = st.lists(nodes(), min_size=1, max_size=10).map(
     lambda found: [each.model_copy(update={"node": f"n-{at}"}) for at, each in enumerate(found)]
 )
@@ -94,7 +97,7 @@ def fleet(adverts: list[Capacity]) -> View:
     return view
 
 
-def chosen(view: View, demand: Demand, policy: Policy, seed: int = 7) -> Plan:
+def chosen(view: View, demand: Demand, policy: Policy, seed: int = SEED) -> Plan:
     return choose(demand, view.groups("digits"), policy, now=NOW, seed=seed)
 
 
@@ -255,6 +258,6 @@ def test_who_is_picked_again_is_as_good_as_who_was_planned(adverts, demand, poli
     plan = chosen(view, demand, policy)
     if plan.cheapest:
         groups = view.groups(demand.want.task)
-        again = choose_again(demand, groups, policy, plan, now=NOW, seed=1).ranked[0]
+        again = choose_again(demand, groups, policy, plan, now=NOW, seed=SEED).ranked[0]
         best = plan.ranked[0]
         assert (again.cost_usd, again.finish_ms) == (best.cost_usd, best.finish_ms)
