@@ -65,7 +65,7 @@ async def a_cloud(ground: Grounds, root: bytes | None = None):
         async with (
             registry.following(),
             Service(bus, registry).open(),
-            resolver.telling(url, system, None, registry.mesh_jwt),
+            resolver.telling(url, system, None, lambda: (registry.mesh_jwt(),)),
         ):
             yield Cloud(ground, registry, bus)
 
