@@ -10,14 +10,20 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
-# A deadline of wall time for one example says how busy the machine is, not what is wrong.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+
+def pytest_configure() -> None:
+    """Give examples of properties no deadline: it says how busy the machine is, no more."""
+    if find_spec("hypothesis") is None:  # as where the LiteRT adapter is tried on tflite_runtime
+        return
+    from hypothesis import settings  # noqa: PLC0415  # see above
+
+    settings.register_profile("unhurried", deadline=None)
+    settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(tryfirst=True)
