@@ -11,7 +11,6 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 PIP_ARGS ?=
 JOBS ?= 2
 ARGS ?=
-JOBS ?= 2
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -90,14 +89,14 @@ clean:  ## Remove the environments and everything else that was made.
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/$(STAMP): pyproject.toml
-	@echo "==> making .venv (the mesh: about 400 MB)"
+	@echo "==> making .venv (the mesh: about 530 MB)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tiermesh needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python $(PIP) -e '.[litert,onnx,cloud,text,embedded]' $(BRIEF)
 	@touch $@
 
 .venv-test/$(STAMP): pyproject.toml
-	@echo "==> making .venv-test (the mesh, torch and the tests' tools: about 1.6 GB)"
+	@echo "==> making .venv-test (the mesh, torch and the tests' tools: about 1.7 GB)"
 	@$(PYTHON) -m venv .venv-test
 	@$(TEST) $(PIP) -e '.[litert,onnx,torch,cloud,text,embedded,dev]' $(BRIEF)
 	@$(TEST) $(PIP) --no-deps $(SENTENCES) $(BRIEF)
@@ -113,7 +112,7 @@ clean:  ## Remove the environments and everything else that was made.
 
 # tflite-runtime's newest wheels are for Python 3.11.
 .venv-tflite/$(STAMP): pyproject.toml
-	@echo "==> making .venv-tflite (an agent as on a board: about 120 MB)"
+	@echo "==> making .venv-tflite (an agent as on a board: about 160 MB)"
 	@mkdir -p .venv-tflite
 	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
 	  $(PYTHON) -m venv .venv-tflite && \
