@@ -1,7 +1,8 @@
 """One query on its way to its answer: who was asked, who is next, when to stop waiting.
 
 A state machine driven by replies and alarms; it never awaits, and tells one callback how it
-ended. Choosing is the scheduler's, sending `asks`'s. In this order, while time and tries are left:
+ended. Choosing is the scheduler's, sending `asks`'s, whether the parent is worth it `upward`'s. In
+this order, while time and tries are left:
 
 1. the best candidate here that makes the objective;
 2. the parent site, with what is left of the objective;
@@ -18,11 +19,12 @@ from middle_tier.routing.asks import Buffers, Sent
 from middle_tier.routing.choices import Choices
 from middle_tier.routing.means import Means, ask_subject, route_subject
 from middle_tier.routing.outcome import Outcome, Told
-from middle_tier.routing.refusals import as_error, as_error_of_site, nothing_meets
+from middle_tier.routing.refusals import as_error, as_error_of_site
+from middle_tier.routing.upward import budget_above_ms, nobody, up_ms
 from middle_tier.routing.wording import ask, handed_back, handed_on, too_late
 from middle_tier.scheduler.patience import patience_ms
 from middle_tier.scheduler.types import Candidate, Demand
-from protocol.errors import BadRequestError, BusyError, MeshError, TooLargeError, UnknownError
+from protocol.errors import BadRequestError, BusyError, MeshError, TooLargeError
 from protocol.messages import Answer, Query, Refusal, Reply
 
 LATE_S = 1.0
@@ -157,7 +159,10 @@ class Pursuit:
         if self._out:
             self._wait_until(self._deadline_at)
         else:
-            self._fail(self._failure())
+            gone_up = self._gone_up
+            self._fail(
+                self._cause or nobody(self._means, self._query, self._choices, gone_up=gone_up)
+            )
 
     def _ask_someone(self, budget_ms: float, until_ms: float) -> bool:
         """Ask the best here, else who may let it pass, the parent, or by policy who is late."""
@@ -195,20 +200,16 @@ class Pursuit:
     def _ask_parent(self, budget_ms: float, until_ms: float) -> bool:
         """Hand the query up, unless the parent has had it or could not answer in time."""
         means, parent = self._means, self._means.parent
-        if parent is None or self._gone_up or parent.cut or parent.site in self._query.hops:
+        if parent is None or self._gone_up:
             return False
-        away_ms = self._up_ms()
-        if budget_ms <= away_ms or not self._choices.may_leave:
-            return False
-        refused = parent.refusal(self._choices.demand, budget_ms - away_ms)
-        if refused is not None:  # its tensors would go up, and the same come down
-            self._choices.found.refusal(refused, away_ms)
+        left_ms = budget_above_ms(means, self._query, self._choices, budget_ms)
+        if left_ms is None:
             return False
         self._gone_up = True
         sent = self._sent(None)
-        budget_ms, until_ms = budget_ms - away_ms, until_ms - away_ms
+        until_ms -= budget_ms - left_ms
         id_ = means.outbox.next_id()
-        handed = handed_on(self._query, means.site, id_, budget_ms=budget_ms, until_ms=until_ms)
+        handed = handed_on(self._query, means.site, id_, budget_ms=left_ms, until_ms=until_ms)
         means.outbox.hand_over(route_subject(parent.site), handed, self._buffers, sent)
         self._wait_until(self._deadline_at)  # `uplink` finds out whether it is there
         return True
@@ -219,15 +220,10 @@ class Pursuit:
         self._out.append(self._current)
         return self._current
 
-    def _up_ms(self) -> float:
-        parent = self._means.parent
-        if parent is None:
-            return 0.0
-        return parent.away_ms(self._query.want.percentile, self._choices.nbytes)
-
     def _answer(self, sent: Sent, answer: Answer, buffers: Buffers) -> None:
-        up_ms = self._up_ms() if sent.candidate is None else 0.0
-        whole = handed_back(self._query, answer, sent.candidate, up_ms)
+        above = sent.candidate is None
+        away_ms = up_ms(self._means, self._query, self._choices) if above else 0.0
+        whole = handed_back(self._query, answer, sent.candidate, away_ms)
         self._means.counts["answered"] += 1
         self._end(Outcome(whole, buffers))
 
@@ -287,14 +283,3 @@ class Pursuit:
         self.stop()
         if told is not None:
             told(outcome)
-
-    def _failure(self) -> MeshError:
-        want, parent = self._query.want, self._means.parent
-        above = self._gone_up or (parent is not None and parent.knows(want.task))
-        if self._cause is not None:
-            return self._cause
-        if parent is not None and parent.cut:
-            self._choices.found.count(f"the way to {parent.site} is cut")
-        elif want.task not in self._means.view.tasks and not above:
-            return UnknownError(f"no such task: {want.task}", "see GET /v2/models")
-        return nothing_meets(want, self._choices.found)
