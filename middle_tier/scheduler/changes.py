@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
+Lines = tuple[Floats, ...]
 
 KEPT = 32
 """Changes that are remembered. Who has missed more copies anew, which costs as much."""
@@ -52,6 +53,8 @@ class Copy:
         """Row -> its place here; of those that are not here, the place after the last."""
         self.now: Floats = np.empty((0, 0))
         """As in the table, one entry for each of `rows`, and one that means nothing."""
+        self.lines: Lines = ()
+        """The same, line by line."""
 
     def __repr__(self) -> str:
         return f"<Copy of {len(self._rows)} rows>"
@@ -63,6 +66,7 @@ class Copy:
         if changed is None:
             self.now = np.empty((len(table), len(self._rows) + 1))
             self.now[:, :-1] = table.take(self._rows, axis=1)
+            self.lines = tuple(self.now)
             return
         if changed:
             rows = changed[0] if len(changed) == 1 else np.concatenate(changed)

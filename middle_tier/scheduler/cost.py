@@ -9,6 +9,7 @@ does not depend on which of them is picked. Loading is not charged: the node is 
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 from math import inf
 
 import numpy as np
@@ -27,6 +28,9 @@ BORDERS: tuple[Hop, ...] = ("edge-middle", "middle-cloud")
 LEVELS = 8
 """So many of the lowest costs are looked for one by one; all are sorted when more are needed."""
 
+FEW = 4
+"""So many that cost the same are looked for one by one as well."""
+
 
 def usd_per_byte(policy: Policy, here: Tier) -> Floats:
     """Return the price of one byte from a router in tier `here` to each tier."""
@@ -38,25 +42,33 @@ def usd_per_byte(policy: Policy, here: Tier) -> Floats:
     return prices
 
 
-def best_first(cost_usd: Floats, places: Rows, finish_ms: Floats) -> Iterator[list[int]]:
-    """Yield indices, the cheapest first, in lists: in each all that cost the same, by finish.
+def best_first(cost_usd: Floats, finish_ms: Floats) -> Iterator[tuple[float, list[int]]]:
+    """Yield costs, the lowest first, each with the indices of all that cost so much, by finish.
 
-    The finish of each is that at its place. No more is sorted than is asked for, as the first list
-    or two are all that most decisions need.
+    What is infinite is left out; so is, afterwards, all that was yielded: the costs are used up. No
+    more is sorted than is asked for, as one or two levels are all that most decisions need.
     """
-    left = cost_usd
-    for step in range(min(LEVELS, len(left))):
-        least = left.item(left.argmin())
+    if not len(cost_usd):
+        return
+    at = cost_usd.argmin()
+    for _ in range(LEVELS):
+        least: float = cost_usd.item(at)
         if least == inf:
             return
-        level = (left == least).nonzero()[0]
+        level: list[int] = []
+        while cost_usd.item(at) == least and len(level) < FEW:
+            level.append(int(at))
+            cost_usd[at] = inf
+            at = cost_usd.argmin()
+        if len(level) == FEW:
+            rest = (cost_usd == least).nonzero()[0]
+            cost_usd[rest] = inf
+            level += rest.tolist()
+            at = cost_usd.argmin()
         if len(level) > 1:
-            yield level.take(finish_ms.take(places.take(level)).argsort(kind="stable")).tolist()
-        else:
-            yield level.tolist()
-        if not step:
-            left = cost_usd.copy()
-        left[level] = inf
-    order = np.lexsort((finish_ms.take(places), left))[: np.count_nonzero(left < inf)]
-    edges = np.flatnonzero(np.diff(left.take(order))) + 1
-    yield from (level.tolist() for level in np.split(order, edges))
+            level.sort(key=finish_ms.item)
+        yield least, level
+    left = (cost_usd < inf).nonzero()[0]
+    order = left.take(np.lexsort((finish_ms.take(left), cost_usd.take(left))))
+    for cost, alike in groupby(order.tolist(), key=cost_usd.item):
+        yield cost, list(alike)

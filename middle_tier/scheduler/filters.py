@@ -133,10 +133,6 @@ def limit_ms(demand: Demand, policy: Policy) -> float:
     return demand.budget_ms * policy.headroom
 
 
-def in_time(finish_ms: Floats, latest_ms: float) -> Mask:
-    return finish_ms <= latest_ms
-
-
 def too_dear(cost_usd: Floats, demand: Demand) -> Mask | None:
     most = demand.want.max_cost_usd
     return None if most is None else cost_usd > most

@@ -2,18 +2,19 @@
 
 What a kind of want leaves of the groups (a lens) is kept until the table's shape changes. Queues,
 links, corrections and membership are as they are now for every decision: the task has them side by
-side, and is told which of them have changed. A lens that leaves some out picks from the task's.
+side, and is told which of them have changed. What a lens leaves out is infinitely far away for it.
 """
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from middle_tier.scheduler.changes import Copy
+from middle_tier.scheduler.changes import Copy, Lines
 from middle_tier.scheduler.cost import usd_per_byte
-from middle_tier.scheduler.filters import STANDING, Facts
+from middle_tier.scheduler.filters import STANDING, Facts, Mask
 from middle_tier.scheduler.pick import Group
 from middle_tier.scheduler.prices import Prices, prices
 from middle_tier.scheduler.runs import at_percentile, run_ms
@@ -36,7 +37,7 @@ IDLE = 16
 
 @dataclass(slots=True)
 class Timing:
-    """Columns for one batch size and percentile."""
+    """Columns for one batch size and percentile, one line for each of the task's rows."""
 
     seen: int
     """How often run times had changed when it was made, or mended."""
@@ -50,37 +51,38 @@ class Timing:
     idle: int = 0
     """How often they were freshened since it was last asked for."""
 
-    def of(self, places: Rows) -> "Timing":
-        """Return the same of some of its rows."""
-        run, busy, beside = self.run_ms, self.busy_usd, self.beside_usd
-        return Timing(
-            self.seen, run.take(places), busy.take(places), beside.take(places), self.opened
-        )
+
+class Ground(NamedTuple):
+    """A task's groups, the most accurate first, and what stands while the shape does."""
+
+    rows: Rows
+    facts: Facts
+    pool: Rows
+    prices: Prices
+    inaccuracy: list[float]
+    """Of each row, the accuracy with its sign turned: never falls."""
+    usd_per_byte: Floats | None
+    """None: bytes are free everywhere."""
+    bytes_usd: dict[int, Floats]
+    """The same for so many bytes, remembered."""
 
 
 @dataclass(slots=True)
 class Lens:
-    """The groups that one kind of want leaves, the most accurate first; and why not the others."""
+    """Which of a task's groups one kind of want leaves; and why not the others."""
 
-    rows: Rows
-    places: Rows | None
-    """Where they are among the task's rows; None: they are all of those."""
-    facts: Facts
-    pool: Rows
-    usd_per_byte: Floats | None
-    """None: bytes are free everywhere."""
+    ground: Ground
+    inside: Mask
+    barrier: Floats | None
+    """Nothing for those that it leaves, infinite for the others; None: it leaves all."""
     out: tuple[tuple[str, Rows], ...]
     """Reason -> rows."""
-    prices: Prices
-    inaccuracy: list[float]
-    """Of each row, the accuracy with its sign turned: never falls."""
-    timings: dict[tuple[int, float], Timing] = field(default_factory=dict)
     links: int = -1
     ways: dict[tuple[float, int], Floats] = field(default_factory=dict)
     """Link and transfer by (percentile, bytes), while `links` is the table's."""
     live: int = -1
     live_sum: Rows = field(default_factory=lambda: np.zeros(1, np.intp))
-    """How many of the first n rows have a node, by n."""
+    """How many of the first n rows are left and have a node, by n."""
     live_out: dict[str, int] = field(default_factory=dict)
 
 
@@ -93,15 +95,14 @@ class Groups:
         self.here = here
         self._shape = -1
         self._policy: Policy | None = None
-        self._rows: Rows = np.empty(0, np.intp)
-        self._prices: Prices = prices(table, self._rows, Policy())
-        self._copy = Copy(self._rows, table.sums.changes)
+        self._ground: Ground = self._laid(np.empty(0, np.intp), Policy())
+        self._copy = Copy(self._ground.rows, table.sums.changes)
         self._timings: dict[tuple[int, float], Timing] = {}
-        """Of all the task's rows."""
         self._lenses: dict[tuple[object, ...], Lens] = {}
 
     def __repr__(self) -> str:
-        return f"<Groups {self.task} | {len(self._rows)} rows | {len(self._lenses)} lenses>"
+        rows, lenses = len(self._ground.rows), len(self._lenses)
+        return f"<Groups {self.task} | {rows} rows | {lenses} lenses>"
 
     def lens(self, demand: Demand, policy: Policy) -> Lens:
         """Return what is left of the groups for wants of this kind."""
@@ -120,29 +121,26 @@ class Groups:
             self._count_live(lens)
         return lens
 
-    def now(self, lens: Lens, size: int) -> Floats:
-        """Return the lines that change all the time, of a lens' first rows."""
-        now = self._copy.now
-        return now[:, :size] if lens.places is None else now.take(lens.places[:size], axis=1)
+    def now(self) -> Lines:
+        """Return the lines that change all the time (`Columns.now`), of the ground's rows.
 
-    def timing(self, lens: Lens, batch: int, percentile: float) -> Timing:
-        """Return the run times and prices of a lens' rows for this many rows at this percentile."""
+        And one entry more, which means nothing.
+        """
+        return self._copy.lines
+
+    def timing(self, batch: int, percentile: float) -> Timing:
+        """Return run times and prices for this many rows at this percentile."""
         key = (batch, percentile)
-        whole = self._timings.get(key)
-        if whole is None:
-            _make_room(self._timings)
-            whole = self._timings[key] = self._timed(np.arange(len(self._rows)), batch, percentile)
-        elif whole.seen != self.table.sums.reshaped.count:
-            self._mend(whole, batch, percentile)
-        whole.idle = 0
-        if lens.places is None:
-            return whole
-        own = lens.timings.get(key)
-        if own is None or own.seen != whole.seen or own.opened is not whole.opened:
-            lens.timings.pop(key, None)
-            _make_room(lens.timings)
-            own = lens.timings[key] = whole.of(lens.places)
-        return own
+        timing = self._timings.get(key)
+        if timing is None:
+            while len(self._timings) >= TIMINGS:
+                del self._timings[next(iter(self._timings))]
+            places = np.arange(len(self._ground.rows))
+            timing = self._timings[key] = self._timed(places, batch, percentile)
+        elif timing.seen != self.table.sums.reshaped.count:
+            self._mend(timing, batch, percentile)
+        timing.idle = 0
+        return timing
 
     def freshen(self) -> None:
         """Take what has changed into all that is kept and in use: no decision has to then."""
@@ -156,27 +154,32 @@ class Groups:
                 self._mend(whole, batch, percentile)
 
     def _timed(self, places: Rows, batch: int, percentile: float) -> Timing:
-        columns, rows = self.table.columns, self._rows.take(places)
+        columns, ground = self.table.columns, self._ground
+        rows, prices = ground.rows.take(places), ground.prices
         run, median = (run_ms(columns, rows, batch, each) for each in (percentile, 50.0))
-        busy, beside = self._prices.busy.take(places), self._prices.beside.take(places)
+        busy, beside = prices.busy.take(places), prices.beside.take(places)
         return Timing(self.table.sums.reshaped.count, run, median * busy, median * beside)
 
     def _mend(self, timing: Timing, batch: int, percentile: float) -> None:
         """Take the run times that have changed into a timing."""
         count, changed = self.table.sums.reshaped.count, self.table.sums.reshaped.since(timing.seen)
         timing.seen = count
-        places = np.arange(len(self._rows)) if changed is None else self._copy.places(changed)
+        rows = self._ground.rows
+        places = np.arange(len(rows)) if changed is None else self._copy.places(changed)
         if not len(places):
             return
         new = self._timed(places, batch, percentile)
         timing.run_ms[places] = new.run_ms
         timing.busy_usd[places] = new.busy_usd
         timing.beside_usd[places] = new.beside_usd
-        for row in self._rows.take(places).tolist():
+        for row in rows.take(places).tolist():
             timing.opened.pop(row, None)
 
     def way_ms(self, lens: Lens, percentile: float, nbytes: int) -> Floats:
-        """Return the best link of each row's pool, with the transfer of so many bytes."""
+        """Return the best link of each row's pool, with the transfer of so many bytes.
+
+        Infinite for what the lens leaves out.
+        """
         sums = self.table.sums
         if lens.links != sums.links or len(lens.ways) > TIMINGS:
             lens.links = sums.links
@@ -184,9 +187,10 @@ class Groups:
         way = lens.ways.get((percentile, nbytes))
         if way is None:
             pools = at_percentile(sums.pool_way[:, :-1], percentile)
-            way = lens.ways[percentile, nbytes] = (pools + nbytes * sums.pool_way[:, -1]).take(
-                lens.pool
-            )
+            way = (pools + nbytes * sums.pool_way[:, -1]).take(lens.ground.pool)
+            if lens.barrier is not None:
+                way += lens.barrier
+            lens.ways[percentile, nbytes] = way
         return way
 
     def _reset(self, policy: Policy) -> None:
@@ -203,39 +207,14 @@ class Groups:
             for half in (0, pool.size)
         ]
         found = np.array(rows, np.intp)
-        self._rows = found[np.argsort(-self.table.columns.accuracy[found], kind="stable")]
-        self._prices = prices(self.table, self._rows, policy)
-        self._copy = Copy(self._rows, self.table.sums.changes)
+        ordered = found[np.argsort(-self.table.columns.accuracy[found], kind="stable")]
+        self._ground = self._laid(ordered, policy)
+        self._copy = Copy(ordered, self.table.sums.changes)
 
-    def _grind(self, demand: Demand, policy: Policy) -> Lens:
-        rows = self._rows
-        facts = self._facts(rows)
-        left = np.ones(len(rows), np.bool_)
-        out: list[tuple[str, Rows]] = []
-        for standing in STANDING:
-            mask = standing.out(demand, policy, facts)
-            if mask is not None and (mask & left).any():
-                out.append((standing.reason, rows[mask & left]))
-                left &= ~mask
-        places = None if left.all() else left.nonzero()[0]
-        rows = rows[left]
+    def _laid(self, rows: Rows, policy: Policy) -> Ground:
         columns = self.table.columns
         price = usd_per_byte(policy, self.here)[columns.tier[rows]]
-        facts = self._facts(rows)
-        return Lens(
-            rows,
-            places,
-            facts,
-            columns.pool[rows],
-            price if price.any() else None,
-            tuple(out),
-            prices(self.table, rows, policy),
-            (-facts.accuracy).tolist(),
-        )
-
-    def _facts(self, rows: Rows) -> Facts:
-        columns = self.table.columns
-        return Facts(
+        facts = Facts(
             code=self.table.code,
             variant=columns.variant[rows],
             architecture=columns.architecture[rows],
@@ -246,21 +225,49 @@ class Groups:
             accuracy=columns.accuracy[rows],
             sites=lambda: {key.site for key in self.table.by_key},
         )
+        return Ground(
+            rows,
+            facts,
+            columns.pool[rows],
+            prices(self.table, rows, policy),
+            (-facts.accuracy).tolist(),
+            price if price.any() else None,
+            {},
+        )
+
+    def _grind(self, demand: Demand, policy: Policy) -> Lens:
+        ground = self._ground
+        left = np.ones(len(ground.rows), np.bool_)
+        out: list[tuple[str, Rows]] = []
+        for standing in STANDING:
+            mask = standing.out(demand, policy, ground.facts)
+            if mask is not None and (mask & left).any():
+                out.append((standing.reason, ground.rows[mask & left]))
+                left &= ~mask
+        barrier = None if left.all() else np.where(left, 0.0, np.inf)
+        return Lens(ground, left, barrier, tuple(out))
 
     def _count_live(self, lens: Lens) -> None:
-        nodes = self.table.columns.nodes
+        nodes, rows = self.table.columns.nodes, lens.ground.rows
         lens.live = self.table.live
-        lens.live_sum = np.zeros(len(lens.rows) + 1, np.intp)
-        np.cumsum(nodes[lens.rows] > 0, out=lens.live_sum[1:])
+        lens.live_sum = np.zeros(len(rows) + 1, np.intp)
+        np.cumsum((nodes[rows] > 0) & lens.inside, out=lens.live_sum[1:])
         counted = ((reason, int((nodes[rows] > 0).sum())) for reason, rows in lens.out)
         lens.live_out = {reason: count for reason, count in counted if count}
 
 
-def accurate(lens: Lens, least: float) -> int:
-    """Return how many of a lens' rows are accurate enough: those are the first ones."""
-    return bisect_right(lens.inaccuracy, -least)
+def accurate(ground: Ground, least: float) -> int:
+    """Return how many of the ground's rows are accurate enough: those are the first ones."""
+    return bisect_right(ground.inaccuracy, -least)
 
 
-def _make_room(timings: dict[tuple[int, float], Timing]) -> None:
-    while len(timings) >= TIMINGS:
-        del timings[next(iter(timings))]
+def bytes_usd(ground: Ground, nbytes: int) -> Floats | None:
+    """Return what so many bytes cost in each of its groups; None where they are free."""
+    if ground.usd_per_byte is None:
+        return None
+    found = ground.bytes_usd.get(nbytes)
+    if found is None:
+        if len(ground.bytes_usd) >= TIMINGS:
+            ground.bytes_usd.clear()
+        found = ground.bytes_usd[nbytes] = nbytes * ground.usd_per_byte
+    return found

@@ -6,7 +6,7 @@ from math import inf
 from operator import attrgetter
 from typing import NamedTuple
 
-from edge_agent.admission import finish_ms, transfer_ms
+from edge_agent.admission import transfer_ms
 from middle_tier.scheduler.columns import FACTOR
 from middle_tier.scheduler.members import Member, Pool
 from middle_tier.scheduler.table import Table
@@ -53,6 +53,8 @@ class Look:
     batch: int
     tried: frozenset[tuple[str, str]]
     seed: int
+    quantile: int | None
+    """Which of `QUANTILES` the percentile is; None: none of them."""
 
 
 class Group(NamedTuple):
@@ -120,7 +122,8 @@ def passing_of(look: Look, group: Group) -> Predicted | None:
 
 
 def _in_turn(look: Look, group: Group, member: Member) -> Predicted:
-    finish, link, transfer, queue, cold, run = _parts_ms(look, group, member)
+    factor: float = look.table.columns.now.item(FACTOR, group.warm_row)
+    finish, link, transfer, queue, cold, run = _parts_ms(look, group, member, factor)
     before = max(0.0, queue - member.due_after_ms(look.latest_ms))
     return Predicted(member, finish - queue + before, link, transfer, before, cold, run)
 
@@ -139,14 +142,16 @@ def _best(
     best: Member | None = None
     parts: Parts = (inf,) * 6
     best_ms = inf
+    warm, row, tried, variant = group.warm, group.warm_row, look.tried, group.info.variant
+    factor: float = look.table.columns.now.item(FACTOR, row)
     for member in few:
-        if not group.warm and group.warm_row in member.warm:
+        if not warm and row in member.warm:
             continue
-        if look.tried and (member.site, member.name) in look.tried:
+        if tried and (member.site, member.name) in tried:
             continue
-        if member.barred and member.barred.get(group.info.variant, 0.0) > look.now_ms:
+        if member.barred and member.barred.get(variant, 0.0) > look.now_ms:
             continue
-        seen = _parts_ms(look, group, member)
+        seen = _parts_ms(look, group, member, factor)
         if seen[0] < best_ms or best is None:
             best, parts, best_ms = member, seen, seen[0]
             if best_ms <= enough_ms:
@@ -154,28 +159,32 @@ def _best(
     return None if best is None else Predicted(best, *parts)
 
 
-def _parts_ms(look: Look, group: Group, member: Member) -> Parts:
-    """`edge_agent.admission.finish_ms`, and what it is made of."""
-    percentile, variant = look.percentile, group.info.variant
+def _parts_ms(look: Look, group: Group, member: Member, factor: float) -> Parts:
+    """`edge_agent.admission.finish_ms`, and what it is made of; `factor` is the class's.
+
+    Added up here, as this is the inmost loop and a call takes as long as all of it.
+    """
     queue, own = member.free_at_ms - look.now_ms, member.own_ms
-    if own > queue:  # noqa: PLR1730  # `max` takes five times as long, and this is the inmost loop
+    if own > queue:  # noqa: PLR1730  # `max` takes five times as long
         queue = own
-    link = member.link_at.get(percentile)
-    if link is None:
-        link = member.link_at[percentile] = member.link.at(percentile)
+    if look.quantile is None:
+        link = member.link_ms(look.percentile)
+    else:
+        link = member.link.ms[look.quantile]
     transfer = transfer_ms(look.nbytes, member.mbps)
     cold = 0.0 if group.warm else _cold_ms(look, group, member)
-    factor = look.table.columns.now.item(FACTOR, group.warm_row) * member.pace
+    factor *= member.pace
     if member.factors:
-        factor *= member.factors.get(variant, 1.0)
+        factor *= member.factors.get(group.info.variant, 1.0)
     run = group.run_ms * factor
-    finish = finish_ms(link=link, transfer=transfer, queue=queue, cold=cold, run=run)
-    return finish, link, transfer, queue, cold, run
+    return link + transfer + queue + cold + run, link, transfer, queue, cold, run
 
 
 def _cold_ms(look: Look, group: Group, member: Member) -> float:
     """Loading, or what is left of it where it has begun."""
     load_ms = group.pool.load_ms[group.warm_row - group.pool.first]
+    if not member.loading:
+        return load_ms
     ready_at_ms = member.loading.get(group.info.variant)
     return load_ms if ready_at_ms is None else min(load_ms, max(0.0, ready_at_ms - look.now_ms))
 

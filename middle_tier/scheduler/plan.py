@@ -7,13 +7,16 @@ draws chance of its own, or changes what was learnt.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
 from middle_tier.scheduler import filters
 from middle_tier.scheduler.cost import usd_per_byte
+from middle_tier.scheduler.filters import Mask
 from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.members import TIERS
+from middle_tier.scheduler.misses import best_accuracy, fallbacks, fastest_ms
 from middle_tier.scheduler.pick import Look, best_of, members_of, opened
 from middle_tier.scheduler.pressed import pressed
 from middle_tier.scheduler.prices import usd_per_busy_ms
@@ -22,11 +25,7 @@ from middle_tier.scheduler.ranking import (
     Rows,
     Scored,
     as_candidate,
-    best_accuracy,
     cheapest,
-    count_out,
-    fallbacks,
-    fastest_ms,
     look_at,
     merit,
     rank,
@@ -34,6 +33,7 @@ from middle_tier.scheduler.ranking import (
     with_second,
 )
 from middle_tier.scheduler.runs import run_ms
+from middle_tier.scheduler.tally import Tally
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy, Rejected
 
 
@@ -43,15 +43,18 @@ def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: 
     scored = score(demand, groups, policy, look)
     lost: dict[int, str] = {}
     ranked = rank(look, scored, AHEAD, lost)
-    counts = count_out(scored, len(ranked), lost)
-    if not ranked:
+    counts = Tally(scored, len(ranked.places), lost)
+    if not ranked.places:
         fallback = fallbacks(look, demand, scored, policy)
         best = best_accuracy(groups, look, scored)
         return Plan(
             (), counts, (), fallback, pressed(look, demand, scored), fastest_ms(scored), best
         )
-    both = ranked if len(ranked) == AHEAD else with_second(look, scored, ranked, lost)
-    return Plan(both, counts, cheapest=cheapest(look, scored, ranked[0]))
+    if len(ranked.places) == AHEAD:
+        both = tuple(ranked.candidates)
+    else:
+        both = with_second(look, scored, ranked)
+    return Plan(both, counts, cheapest=cheapest(look, scored, ranked))
 
 
 def choose_again(
@@ -82,11 +85,12 @@ def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
     look = look_at(demand, groups, policy, now=now, seed=seed)
     scored = score(demand, groups, policy, look)
     lost: dict[int, str] = {}
-    ranked = rank(look, scored, len(scored.fits), lost)
+    fits = scored.worth_usd < inf
+    ranked = tuple(rank(look, scored, scored.fits, lost).candidates)
     describe = _Describing(look, groups, policy)
     rejected = tuple(
         describe(row, reason)
-        for reason, rows in _out(scored, lost)
+        for reason, rows in _out(look, scored, fits, lost)
         for row in rows.tolist()
         if groups.table.columns.nodes[row] > 0
     )
@@ -103,15 +107,18 @@ def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
     )
 
 
-def _out(scored: Scored, lost: dict[int, str]) -> Iterator[tuple[str, Rows]]:
-    lens = scored.lens
+def _out(
+    look: Look, scored: Scored, fits: Mask, lost: dict[int, str]
+) -> Iterator[tuple[str, Rows]]:
+    lens, size = scored.lens, scored.size
+    rows, inside = lens.ground.rows, lens.inside
+    within = scored.finish_ms <= look.latest_ms
     yield from lens.out
-    yield filters.INACCURATE, lens.rows[scored.size :]
-    within = np.concatenate((scored.fits, scored.dear))
-    yield filters.TOO_SLOW, lens.rows[np.setdiff1d(np.arange(scored.size), within)]
-    yield filters.TOO_DEAR, lens.rows[scored.dear]
+    yield filters.INACCURATE, rows[size:][inside[size:]]
+    yield filters.TOO_SLOW, rows[:size][inside[:size] & ~within]
+    yield filters.TOO_DEAR, rows[:size][within & ~fits]
     for place, reason in lost.items():
-        yield reason, lens.rows[[place]]
+        yield reason, rows[[place]]
 
 
 class _Describing:

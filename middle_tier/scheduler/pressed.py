@@ -4,7 +4,7 @@ Asked only when nothing is ranked, so that choosing costs no more for it. A node
 knows all that waits there, and refuses what would make others late (`edge_agent.queue.slack`).
 """
 
-from itertools import chain, islice
+from itertools import islice
 
 import numpy as np
 
@@ -20,22 +20,25 @@ LOOKED_AT = 8
 
 def pressed(look: Look, demand: Demand, scored: Scored) -> tuple[Candidate, ...]:
     """Return the cheapest warm nodes that make it in their turn; none where there are none."""
-    free, own, cold, _, _ = scored.now
+    size, ground = scored.size, scored.lens.ground
+    free, own, cold = (line[:size] for line in scored.now[:3])
     with np.errstate(invalid="ignore"):  # a group without members: infinite less infinite
         alone = scored.finish_ms - np.maximum(free - look.now_ms, own)
     places = ((alone <= look.latest_ms) & (cold <= 0.0)).nonzero()[0]
+    if not len(places):
+        return ()
     cost, worth = priced(look, scored.lens, scored.timing, scored.now, places)
     over = filters.too_dear(cost, demand)
     if over is not None:
         places, cost, worth = places[~over], cost[~over], worth[~over]
-    found: list[Candidate] = []
-    for at in islice(chain.from_iterable(best_first(worth, places, alone)), LOOKED_AT):
+    bills, found = cost.tolist(), list[Candidate]()
+    levels = best_first(worth, alone.take(places))
+    for usd, at in islice(((usd, at) for usd, level in levels for at in level), LOOKED_AT):
         place = places.item(at)
-        row, run = scored.lens.rows.item(place), scored.timing.run_ms.item(place)
-        group = opened(look.table, row, run)
+        group = opened(look.table, ground.rows.item(place), scored.timing.run_ms.item(place))
         member = passing_of(look, group) if group.pool.key.scope == "node" else None
         if member is not None and member.finish_ms <= look.latest_ms:
-            found.append(as_candidate(look, group, member, (cost.item(at), worth.item(at))))
+            found.append(as_candidate(look, group, member, (bills[at], usd)))
             if len(found) == AHEAD:
                 break
     return tuple(found)

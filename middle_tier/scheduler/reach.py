@@ -33,7 +33,7 @@ def reach(
         demand = Demand(want, MOST_MS, hops=hops)
         scored = score(demand, groups, policy, look_at(demand, groups, policy, now=now, seed=0))
         columns.append(scored.finish_ms.tolist())
-        accuracy = scored.lens.facts.accuracy[: scored.size].tolist()
+        accuracy = scored.lens.ground.facts.accuracy[: scored.size].tolist()
     lines = [
         Reach(task=groups.task, accuracy=share, finish=Latency(ms=_rising(each)))
         for share, each in _front(accuracy, zip(*columns, strict=True))

@@ -141,7 +141,7 @@ class Plan(NamedTuple):
 
     ranked: tuple[Candidate, ...]
     """The best, and the one to turn to next; all that fit in an explained plan."""
-    counts: dict[str, int]
+    counts: Mapping[str, int]
     """Groups by reason; with those ranked they are all the groups of the task that have a node."""
     rejected: tuple[Rejected, ...] = ()
     """One line per group that is out; only `explain` fills it."""

@@ -5,10 +5,10 @@ Asked for only when nothing is ranked, so that choosing costs no more for it.
 
 from collections.abc import Collection
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 
+from middle_tier.scheduler.columns import COLD
 from middle_tier.scheduler.cost import best_first
 from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.pick import best_of, opened
@@ -31,14 +31,13 @@ def worth_loading(
     look = look_at(demand, groups, policy, now=now, seed=seed)
     at_last = replace(look, latest_ms=np.inf)
     scored = score(demand, groups, policy, at_last)
-    finish = scored.finish_ms.take(scored.fits)
-    cold = look.table.columns.cold_ms.take(scored.lens.rows.take(scored.fits))
+    finish, cold, rows = scored.finish_ms, scored.now[COLD], scored.lens.ground.rows
+    bill = np.where(scored.worth_usd < np.inf, scored.cost_usd, np.inf)
     found: Candidate | None = None
-    for at in chain.from_iterable(best_first(scored.cost_usd, scored.fits, scored.finish_ms)):
-        if not finish.item(at) - cold.item(at) <= look.latest_ms:
+    for cost, place in ((cost, at) for cost, level in best_first(bill, finish) for at in level):
+        if not finish.item(place) - cold.item(place) <= look.latest_ms:
             continue
-        place = scored.fits.item(at)
-        group = opened(look.table, scored.lens.rows.item(place), scored.timing.run_ms.item(place))
+        group = opened(look.table, rows.item(place), scored.timing.run_ms.item(place))
         if found is not None and not group.warm:
             continue
         variant = group.info.variant
@@ -49,6 +48,5 @@ def worth_loading(
         if group.warm:
             return None
         if group.pool.key.scope == "node":
-            cost = scored.cost_usd.item(at)
             found = as_candidate(look, group, member, (cost, cost))
     return found

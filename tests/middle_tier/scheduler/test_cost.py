@@ -1,5 +1,3 @@
-from itertools import chain
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +12,10 @@ pairs = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1000)), max_size=20
 def test_best_first_is_every_place_once_in_order_of_cost_and_then_finish(found):
     cost = np.array([float(c) for c, _ in found])
     finish = np.array([float(f) for _, f in found])
-    places = list(chain(*best_first(cost, np.arange(len(found)), finish)))
+    levels = list(best_first(cost.copy(), finish))
+    assert all((cost[level] == least).all() for least, level in levels)
+    assert len({least for least, _ in levels}) == len(levels)
+    places = [place for _, level in levels for place in level]
     assert sorted(places) == list(range(len(found)))
     assert [found[place] for place in places] == sorted(found)
 
