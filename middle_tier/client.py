@@ -10,13 +10,14 @@ Both are safe to share: between threads, between tasks. What goes over the wire 
 
 import http.client
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from middle_tier.http import wirecall
+from middle_tier.http import pinned, wirecall
 from middle_tier.http.wirecall import Inputs, Result, Sent
 from protocol.bundles import Task
 from protocol.errors import UnreachableError
@@ -59,14 +60,18 @@ class Mesh:
     Errors are `protocol.errors.MeshError`: `BadRequestError`, `UnauthenticatedError`,
     `NoCandidateError` (nothing can meet the want; says what could), `DeadlineError`, ..., each
     with a `hint` that says how to mend it. `UnreachableError`: the gate itself does not answer.
+
+    `ca`: the authority that signs the gate's certificate (`ca.crt` of `tiermesh init`), for an
+    https URL: nothing is said to any other. Without it, those that the system trusts.
     """
 
     def __init__(
-        self, url: str, token: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
-    ) -> None:
+        self, url: str, token: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S,
+        ca: Path | None = None,
+    ) -> None:  # fmt: skip
         parts = urlsplit(url)
         self.url = url.rstrip("/")
-        self._secure = parts.scheme == "https"
+        self._tls = pinned.tls(url, ca)
         self._place = (parts.hostname or "127.0.0.1", parts.port)
         self._base = parts.path.rstrip("/")
         self._token = token
@@ -164,11 +169,11 @@ class Mesh:
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 pass
             except (OSError, http.client.HTTPException) as error:
-                raise wirecall.unreachable(self.url, error) from error
+                raise pinned.unreachable(self.url, error) from error
         try:
             return self._exchange(self._connection(), call)
         except (OSError, http.client.HTTPException) as error:
-            raise wirecall.unreachable(self.url, error) from error
+            raise pinned.unreachable(self.url, error) from error
 
     def _exchange(self, connection: http.client.HTTPConnection, call: Sent) -> wirecall.Got:
         headers = wirecall.headers(call, self._token)
@@ -187,17 +192,20 @@ class Mesh:
         return wirecall.checked(got)
 
     def _connection(self) -> http.client.HTTPConnection:
-        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        return kind(*self._place, timeout=self._timeout_s)
+        if self._tls is None:
+            return http.client.HTTPConnection(*self._place, timeout=self._timeout_s)
+        return http.client.HTTPSConnection(*self._place, timeout=self._timeout_s, context=self._tls)
 
 
 class AsyncMesh:
     """`Mesh` for asyncio: the same methods, awaited; use it as ``async with AsyncMesh(url)``."""
 
     def __init__(
-        self, url: str, token: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
-    ) -> None:
+        self, url: str, token: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S,
+        ca: Path | None = None,
+    ) -> None:  # fmt: skip
         self.url = url.rstrip("/")
+        self._tls = pinned.tls(url, ca)
         self._token = token
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
@@ -270,9 +278,13 @@ class AsyncMesh:
         headers = wirecall.headers(call, self._token)
         try:
             async with self._session.request(
-                call.method, self.url + call.path, data=call.body, headers=headers
+                call.method,
+                self.url + call.path,
+                data=call.body,
+                headers=headers,
+                ssl=True if self._tls is None else self._tls,
             ) as response:
                 body = await response.read()
                 return wirecall.checked(wirecall.Got(response.status, dict(response.headers), body))
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise wirecall.unreachable(self.url, error) from error
+            raise pinned.unreachable(self.url, error) from error

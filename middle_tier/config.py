@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from edge_agent.config import AgentConfig, Config
+from middle_tier.http.door import loopback
 from middle_tier.scheduler.types import Policy
 from protocol.types import Name, Positive, Tier
 
@@ -41,10 +42,21 @@ class SiteConfig(Config):
     parent. A site that does hears one message a second from each of them."""
 
     host: str = "127.0.0.1"
-    """Where the gate listens. Anything but loopback is open to the network."""
+    """Where the gate listens. Anything but loopback is open to the network, and needs TLS."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Of the gate; 0: one that is free."""
+
+    tls_certificate: Path | None = None
+    """Shown to HTTP clients, with its chain, in PEM: then the gate speaks HTTPS alone, TLS 1.2 or
+    newer. Read again within seconds when it changes. Null: plain HTTP."""
+
+    tls_key: Path | None = None
+    """The certificate's private key, in PEM, without a passphrase."""
+
+    plain_http: bool = False
+    """Listen beyond loopback without TLS all the same: tokens and tensors pass in the clear. For a
+    gate behind a proxy that ends TLS."""
 
     keys: Path | None = None
     """The public keys that tokens are checked with: JSON, key id to base64url."""
@@ -115,10 +127,28 @@ class SiteConfig(Config):
         own = self.agent.bundles if self.agent is not None else ()
         return (*self.bundles, *own)
 
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """The gate's certificate and its key."""
+        pair = self.tls_certificate, self.tls_key
+        return None if pair[0] is None or pair[1] is None else (pair[0], pair[1])
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "SiteConfig":
+        local = loopback(self.host)
+        if self.no_auth and not local:
+            raise ValueError("no_auth is for a loopback host: set host to 127.0.0.1")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("TLS needs both tls_certificate and tls_key")
+        if not local and self.tls is None and not self.plain_http:
+            raise ValueError(
+                "plain HTTP is for a loopback host: give tls_certificate and tls_key (`tiermesh "
+                "init` makes them), or say plain_http behind a proxy that ends TLS"
+            )
+        return self
+
     @model_validator(mode="after")
     def _consistent(self) -> "SiteConfig":
-        if self.no_auth and self.host not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError("no_auth is for a loopback host: set host to 127.0.0.1")
         if not self.no_auth and self.keys is None:
             raise ValueError("a gate needs keys (a file of public keys), or no_auth on loopback")
         if self.nats_url is None and (self.parent is not None or self.agent is None):

@@ -31,6 +31,7 @@ from middle_tier import router as routers
 from middle_tier.config import SiteConfig
 from middle_tier.desired import Desired
 from middle_tier.gate import Gate, read_keys
+from middle_tier.http.door import opened
 from middle_tier.http.ingress import Limits, serving
 from middle_tier.http.policies import PolicyRoutes
 from middle_tier.http.tally import Tally
@@ -104,6 +105,7 @@ async def running(
     gate = _gate(config, clock)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        door = stack.enter_context(opened(config.host, config.port, tls=config.tls))
         bus, buckets, streams = await enter(_bus(config))
         wanted = await enter(_desired(config, buckets, clock))
         meter = _meter(config, gate, clock)
@@ -114,14 +116,13 @@ async def running(
         router = _router(config, bus, clock, own)
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
         await enter(routers.running(router, below=below, drain_s=config.drain_s))
-        if own is not None:
-            _seen(own, router)
+        _seen(own, router)
         parts = Parts(router, gate, wanted, meter, streams)
         routes = _routes(config, parts, extra, audit or Logged())
         url = await enter(
             serving(
-                router, gate, host=config.host, port=config.port, extra_routes=routes,
-                clock=clock, limits=Limits(grace_s=config.drain_s), tally=meter.tally,
+                router, gate, door=door, extra_routes=routes, clock=clock,
+                limits=Limits(grace_s=config.drain_s), tally=meter.tally,
             )
         )  # fmt: skip
         await enter(_uplinked(config, router))
@@ -145,8 +146,10 @@ async def _bus(config: SiteConfig) -> AsyncIterator[tuple[Bus, Buckets, Streams 
         yield JoinedBus(far), far.buckets(domain), far.streams(domain)
 
 
-def _seen(own: Agent, router: Router) -> None:
-    """Its first advert came before anybody listened."""
+def _seen(own: Agent | None, router: Router) -> None:
+    """The own node's first advert came before anybody listened."""
+    if own is None:
+        return
     now = router.clock.now()
     router.view.advert(own.capacity(), now)
     router.view.describe(own.description(), now)

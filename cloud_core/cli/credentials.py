@@ -1,6 +1,8 @@
 """What `doctor` finds of credentials and certificates, in the folder of `up` or one of `init`."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 from cloud_core.cli.checks import Finding
@@ -9,6 +11,7 @@ from cloud_core.up.layout import Layout
 from edge_agent.identity.credentials import Credentials
 from protocol.errors import MeshError
 
+AGAIN = "run `tiermesh init` again, and copy the folder again"
 DAY_S = 86_400.0
 SOON_S = 3 * DAY_S
 """A node's credentials are renewed at half of their life: one so near the end cannot reach the
@@ -31,18 +34,38 @@ def findings(layout: Layout, now: float) -> Iterator[Finding]:
             level = _level(end, now)
             mend = "enrol again: tiermesh-agent enrol"
             yield Finding(level, "identity", f"{path} {_when(end, now)}", mend)
-    for path in sorted(layout.root.glob("**/tls/server.crt")):
+    for path in sorted({*layout.root.glob("**/tls/*.crt"), *layout.root.glob("**/ca.crt")}):
         found += 1
-        try:
-            end = ends(path)
-        except MeshError as error:
-            yield Finding("FAIL", "identity", error.error, "`tiermesh init` makes another")
-            continue
-        if end < now + RENEW_DAYS * DAY_S:
-            level = _level(end, now)
-            mend = "run `tiermesh init` again, and copy the folder again"
-            yield Finding(level, "identity", f"{path} {_when(end, now)}", mend)
+        yield from _certificate(path, now)
+    for path, mend in _configured(layout.root):
+        found += 1
+        yield from _certificate(path, now, mend)
     yield Finding("OK", "identity", f"{found} credentials and certificates in {layout.root}")
+
+
+def _certificate(path: Path, now: float, mend: str = AGAIN) -> Iterator[Finding]:
+    """What is wrong with a certificate that is shown, or pinned."""
+    try:
+        end = ends(path)
+    except MeshError as error:
+        yield Finding("FAIL", "identity", error.error, mend)
+        return
+    if end < now + RENEW_DAYS * DAY_S:
+        yield Finding(_level(end, now), "identity", f"{path} {_when(end, now)}", mend)
+
+
+def _configured(root: Path) -> Iterator[tuple[Path, str]]:
+    """The operator's own certificates of gates: those that configurations name, elsewhere."""
+    for file in sorted(root.glob("*.json")):
+        try:
+            said = json.loads(file.read_bytes())
+        except ValueError:
+            continue
+        named = said.get("tls_certificate") if isinstance(said, dict) else None
+        if not isinstance(named, str) or Path(named).is_relative_to(root):
+            continue
+        if Path(named).exists():  # else the folder is not yet where it will lie
+            yield Path(named), f"renew it; {file} says tls_certificate"
 
 
 def _level(end: float, now: float) -> Literal["WARN", "FAIL"]:

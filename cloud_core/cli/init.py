@@ -37,7 +37,7 @@ def init(  # noqa: PLR0913  # a command's options
     if as_json:
         show.as_json({"dir": str(whole), "machines": list(parts)})
         return
-    show.plain("\n".join(_steps(whole, parts, etc)))
+    show.plain("\n".join(_steps(whole, parts, plan)))
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -47,9 +47,9 @@ def _named(text: str) -> tuple[str, str]:
     return name, host
 
 
-def _steps(folder: Path, parts: tuple[str, ...], etc: str) -> list[str]:
+def _steps(folder: Path, parts: tuple[str, ...], plan: Plan) -> list[str]:
     """What to copy where."""
-    hub, *sites = parts
+    (hub, *sites), etc = parts, plan.etc
     return [
         f"copy  {folder}/{hub}/.  to the hub's machine, as {etc}/, and there:",
         f"        nats-server -c {etc}/nats.conf",
@@ -69,5 +69,7 @@ def _steps(folder: Path, parts: tuple[str, ...], etc: str) -> list[str]:
         f"keep  {folder}  where nobody else reads it: {folder}/identity/operator.nk and",
         f"      {folder}/ca/ca.key and {folder}/keys/root best offline;",
         "      nothing that runs needs them",
-        f"your own token is in {folder}/tokens/operator",
+        f"your own token is in {folder}/tokens/operator; commands take it from the environment:",
+        f"      TIERMESH_URL=https://{plan.hub}:8080 TIERMESH_CA={folder}/device/ca.crt",
+        f"      TIERMESH_TOKEN=$(cat {folder}/tokens/operator)",
     ]

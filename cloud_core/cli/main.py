@@ -3,6 +3,9 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -33,11 +36,28 @@ from protocol.errors import MeshError
 
 app = typer.Typer(
     name="tiermesh",
-    help="A managed, model-less inference mesh: name a task and what it needs, not a model.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def whole(
+    context: typer.Context,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            help="Who signs the gate's certificate: the mesh's ca.crt. Else TIERMESH_CA, else "
+            "--dir's. It may stand anywhere on the line."
+        ),
+    ] = None,
+) -> None:
+    """A managed, model-less inference mesh: name a task and what it needs, not a model."""
+    if ca is not None:
+        context.obj = replace(context.ensure_object(Surroundings), ca=ca)
+
+
 app.command("up")(up.up)
 app.command("down")(down.down)
 app.command("init")(init.init)
@@ -66,7 +86,10 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     surroundings = Surroundings.read(environment)
     try:
         status = command.main(
-            args=list(arguments), prog_name="tiermesh", standalone_mode=False, obj=surroundings
+            args=_pinned_first(arguments),
+            prog_name="tiermesh",
+            standalone_mode=False,
+            obj=surroundings,
         )
     except typer.TyperException as error:
         return _misused(error)
@@ -79,6 +102,18 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     except OSError as error:  # a full disk, a folder that is a file: the user's to mend
         return _failed(system_error(error), as_json="--json" in arguments)
     return status if isinstance(status, int) else 0
+
+
+def _pinned_first(arguments: Sequence[str]) -> list[str]:
+    """Pure. Put --ca before the command: it is every command's that speaks to a gate."""
+    for place, one in enumerate(arguments):
+        if one == "--":
+            break
+        size = 2 if one == "--ca" else 1
+        if one.startswith("--ca=") or (size == 2 and len(arguments) > place + 1):  # noqa: PLR2004  # with its value
+            found, rest = arguments[place : place + size], arguments[place + size :]
+            return [*found, *arguments[:place], *rest]
+    return list(arguments)
 
 
 def system_error(error: OSError) -> MeshError:

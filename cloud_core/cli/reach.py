@@ -9,7 +9,7 @@ import typer
 
 from cloud_core.up.layout import Layout
 from cloud_core.up.state import State, running
-from middle_tier.client import Mesh
+from middle_tier.client import AsyncMesh, Mesh
 from protocol.errors import UnreachableError
 
 HOME = Path("~/.tiermesh")
@@ -28,10 +28,15 @@ class Surroundings:
 
     url: str | None = None
     token: str | None = None
+    ca: Path | None = None
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Surroundings":
-        return cls(environment.get("TIERMESH_URL"), environment.get("TIERMESH_TOKEN"))
+        ca = environment.get("TIERMESH_CA")
+        return cls(
+            environment.get("TIERMESH_URL"), environment.get("TIERMESH_TOKEN"),
+            Path(ca) if ca else None,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,15 @@ class Where:
 
     url: str
     token: str | None
+    ca: Path | None = None
+    """Whose signature the gate's certificate bears; None: one that the system trusts."""
 
     def mesh(self) -> Mesh:
-        return Mesh(self.url, self.token)
+        return Mesh(self.url, self.token, ca=self.ca)
+
+    def later(self) -> AsyncMesh:
+        """The same for asyncio."""
+        return AsyncMesh(self.url, self.token, ca=self.ca)
 
 
 def layout(folder: Path) -> Layout:
@@ -58,14 +69,20 @@ def where(context: typer.Context, url: str | None, token: str | None, folder: Pa
         raise UnreachableError(
             f"no mesh is running in {folder}", "start one with `tiermesh up`, or give --url"
         )
-    return Where(chosen, token or around.token or _own(state, chosen))
+    return Where(chosen, token or around.token or _own(state, chosen), _pinned(around, folder))
 
 
 def gates(place: Where, folder: Path, url: str | None) -> list[Where]:
     """Return the other gates of the mesh in `folder`; none where a URL was given."""
     state = running(layout(folder)) if url is None else None
     found = [gate.url for gate in state.gates] if state is not None else []
-    return [Where(gate, place.token) for gate in found if gate != place.url.rstrip("/")]
+    return [Where(gate, place.token, place.ca) for gate in found if gate != place.url.rstrip("/")]
+
+
+def _pinned(around: Surroundings, folder: Path) -> Path | None:
+    """The authority that was named, else the one in a folder of `tiermesh init`."""
+    there = layout(folder).root / "ca.crt"
+    return around.ca or (there if there.exists() else None)
 
 
 def _own(state: State | None, url: str) -> str | None:

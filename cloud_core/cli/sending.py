@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cloud_core.cli.reach import Where
-from middle_tier.http.wirecall import Got, checked, document, unreachable
+from middle_tier.http.pinned import tls, unreachable
+from middle_tier.http.wirecall import Got, checked, document
 
 TIMEOUT_S = 30.0
 
@@ -27,9 +28,11 @@ def send(
 ) -> dict[str, Any]:  # fmt: skip
     """Send anything and return the JSON that came; raises the `MeshError` that the gate answers."""
     parts = urlsplit(place.url)
-    secure = parts.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=TIMEOUT_S)
+    host, context = parts.hostname or "127.0.0.1", tls(place.url, place.ca)
+    connection = (
+        http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT_S) if context is None else
+        http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT_S, context=context)
+    )  # fmt: skip
     headers = {"Content-Type": media}
     if place.token is not None:
         headers["Authorization"] = f"Bearer {place.token}"

@@ -46,17 +46,17 @@ def top(  # noqa: PLR0913  # one parameter an option
 
 
 async def _once(place: Where, others: list[Where]) -> topped.Seen:
-    async with AsyncMesh(place.url, place.token) as mesh:
-        return await _seen(mesh, [AsyncMesh(one.url, one.token) for one in others])
+    async with place.later() as mesh:
+        return await _seen(mesh, [one.later() for one in others])
 
 
 async def _watch(place: Where, others: list[Where], every: float) -> None:
     looks: deque[topped.Seen] = deque(maxlen=max(2, round(WINDOW_S / every)))
     with Live(console=show.console, auto_refresh=False, screen=True) as screen:
-        async with AsyncMesh(place.url, place.token) as mesh:
+        async with place.later() as mesh:
             while True:
                 try:
-                    now = await _seen(mesh, [AsyncMesh(one.url, one.token) for one in others])
+                    now = await _seen(mesh, [one.later() for one in others])
                     before = looks[0] if looks else None
                     screen.update(topped.drawn(topped.summed(now, before)), refresh=True)
                     looks.append(now)

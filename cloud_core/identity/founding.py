@@ -30,6 +30,8 @@ CLOUD, HUB = "cloud", "hub"
 TAKEN = (CLOUD, HUB, "identity", "ca", "keys", "tokens", "device")
 ROOT = "1.root.json"
 """The first root of the bundles' signatures: every machine is given it."""
+GATE = "gate"
+"""The certificate of a machine's gate, apart from its NATS server's: other programs read it."""
 ENROLS = ("agent", "bootstrap")
 """The roles whose signing keys the cloud needs."""
 
@@ -73,7 +75,8 @@ def founded(plan: Plan, now: float) -> tuple[str, ...]:
     root = _bundles(folder, now)
     for name, host in {HUB: plan.hub, **plan.sites}.items():
         at = folder / name
-        authority.server(host, at / "tls" / "server.crt", at / "tls" / "server.key", now)
+        for what in ("server", GATE):
+            authority.server(host, at / "tls" / f"{what}.crt", at / "tls" / f"{what}.key", now)
         write_secret(at / "ca.crt", authority.pem())
         write_secret(at / "keys" / "gate.json", signing.gate_keys())
         write_secret(at / ROOT, root)
@@ -128,6 +131,7 @@ def _cloud(plan: Plan) -> dict[str, object]:
         "nats_ca": f"{plan.etc}/ca.crt",
         "keys": f"{plan.etc}/keys/gate.json",
         "signing_key": f"{plan.etc}/keys/signing.pem",
+        **_gate(plan),
         "audit": f"{plan.data}/audit/log.jsonl",
         "state_dir": f"{plan.data}/cloud",
         "trust": f"{plan.etc}/{ROOT}",
@@ -159,11 +163,21 @@ def _site(plan: Plan, keys: Authority, site: str, host: str, *, now: float) -> N
         "nats_credentials": f"{plan.etc}/credentials/site.creds",
         "nats_ca": f"{plan.etc}/ca.crt",
         "keys": f"{plan.etc}/keys/gate.json",
+        **_gate(plan),
         "desired_domain": HUB,
         "state_dir": f"{plan.data}/site",
         "trust": f"{plan.etc}/{ROOT}",
     }  # fmt: skip
     _configured(at / "site.json", SiteConfig, said)
+
+
+def _gate(plan: Plan) -> dict[str, object]:
+    """Where callers come in: from other machines, so over TLS."""
+    return {
+        "host": plan.listen,
+        "tls_certificate": f"{plan.etc}/tls/{GATE}.crt",
+        "tls_key": f"{plan.etc}/tls/{GATE}.key",
+    }
 
 
 def _server(plan: Plan, keys: Authority, name: str) -> Server:

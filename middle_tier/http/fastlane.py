@@ -78,8 +78,9 @@ class Lane(asyncio.Protocol):
         # uvloop's transports are no subclass of asyncio's: what a stream server gives is known.
         self._transport = cast("asyncio.Transport", transport)
         # A response goes out when it is written, not at the end of the turn: what is counted and
-        # learnt of it can wait, its client must not.
-        self._transport.set_write_buffer_limits(0)
+        # learnt of it can wait, its client must not. (TLS would take 0 for always full.)
+        if transport.get_extra_info("sslcontext") is None:
+            self._transport.set_write_buffer_limits(0)
         self._lanes.open.add(self)
 
     # Without `eof_received` asyncio closes a connection whose client has closed its side: a client

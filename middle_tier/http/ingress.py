@@ -6,7 +6,7 @@ others over to the aiohttp application that is put together here.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from edge_agent.clock import Clock, SystemClock
 from middle_tier.gate import Gate
 from middle_tier.http import oip
 from middle_tier.http.behind import Answering
+from middle_tier.http.door import Door, opened
 from middle_tier.http.fastlane import MAX_BODY_BYTES
 from middle_tier.http.inference import Inference, incident
 from middle_tier.http.lanes import Lanes
@@ -42,7 +43,6 @@ class Limits:
     linger_s: float = 0.5
     """How long a connection that was just busy stays when the gate stops, for its next request to
     be answered with ``Connection: close`` rather than met by a reset."""
-    backlog: int = 1024
 
 
 class MethodError(MeshError):
@@ -57,19 +57,19 @@ async def serving(  # noqa: PLR0913  # all but two have defaults
     router: Answering,
     gate: Gate,
     *,
-    host: str = "127.0.0.1",
-    port: int = 0,
+    door: Door | None = None,
     extra_routes: Sequence[Route] = (),
     clock: Clock | None = None,
     limits: Limits = Limits(),  # frozen
     tally: Tally | None = None,
 ) -> AsyncIterator[str]:
-    """Serve until the block ends; yields the URL (with the port that was free, for port 0).
+    """Serve until the block ends; yields the URL. `door`: where; none: a free port of loopback.
 
     A route in `extra_routes` takes the place of ours with the same method and path.
     """
     clock = clock or SystemClock()
-    async with _tasks() as tasks:
+    async with _tasks() as tasks, AsyncExitStack() as stack:
+        door = door or stack.enter_context(opened())
         tally = tally or Tally(clock.wall())
         inference = Inference(router, gate, clock, Replays(clock, tasks), tally)
         runner = web.AppRunner(
@@ -82,22 +82,25 @@ async def serving(  # noqa: PLR0913  # all but two have defaults
         await runner.setup()
         server = runner.server
         assert server is not None  # noqa: S101  # set up
-        loop = asyncio.get_running_loop()
         slow = partial(
-            Slow, server, loop=loop, keepalive_timeout=limits.idle_s,
+            Slow, server, loop=asyncio.get_running_loop(), keepalive_timeout=limits.idle_s,
             access_log=None,  # type: ignore[arg-type]  # its runner passes it on as well
         )  # fmt: skip
         lanes = Lanes(inference, clock, slow)
-        listening = await loop.create_server(lanes, host, port, backlog=limits.backlog)
-        sweeper = tasks.create_task(_sweep(lanes, clock, limits), name="sweep connections")
+        listening = await door.served(lanes)
+        beside = [tasks.create_task(_sweep(lanes, clock, limits), name="sweep connections")]
+        if door.certificate is not None:
+            beside.append(tasks.create_task(door.certificate.keep(clock), name="certificate"))
         try:
-            yield _url(host, listening)
+            yield door.url
         finally:
             await asyncio.sleep(0)  # whoever has connected is accepted before nobody is any more
-            listening.close()
+            for one in listening:
+                one.close()
             await lanes.close(grace_s=limits.grace_s, linger_s=limits.linger_s)
             await runner.cleanup()
-            sweeper.cancel()
+            for task in beside:
+                task.cancel()
 
 
 @asynccontextmanager
@@ -191,9 +194,3 @@ async def _sweep(lanes: Lanes, clock: Clock, limits: Limits) -> None:
     while True:
         await clock.sleep(min(limits.idle_s, limits.stall_s) / 4)
         lanes.sweep(idle_s=limits.idle_s, stall_s=limits.stall_s)
-
-
-def _url(host: str, listening: asyncio.Server) -> str:
-    port = listening.sockets[0].getsockname()[1]
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from middle_tier.http.numbers import DTYPES
 from protocol import errors
 from protocol.bundles import Task
-from protocol.errors import BadRequestError, MeshError, NoCandidateError, UnreachableError
+from protocol.errors import BadRequestError, MeshError, NoCandidateError
 from protocol.types import Axes
 
 Array = npt.NDArray[Any]  # numbers of whichever datatype the task says
@@ -141,11 +141,6 @@ def checked(got: Got) -> Got:
             best_accuracy=could.get("best_accuracy"),
         )  # fmt: skip
     raise kind(error, hint)
-
-
-def unreachable(url: str, error: Exception) -> UnreachableError:
-    why = str(error) or type(error).__name__
-    return UnreachableError(f"{url} does not answer: {why}", "is the mesh up? see: tiermesh doctor")
 
 
 def document(got: Got) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from tests.attacks import mutations
 from tests.attacks.mutations import Mutation
+from tests.attacks.mutations_gates import GATES
 from tests.attacks.mutations_identity import IDENTITY
 from tests.attacks.mutations_native import NATIVE
 
-MUTATIONS = (*mutations.MUTATIONS, *IDENTITY, *NATIVE)
+MUTATIONS = (*mutations.MUTATIONS, *IDENTITY, *NATIVE, *GATES)
 
 ROOT = Path(__file__).parents[2]
 COPIED = (

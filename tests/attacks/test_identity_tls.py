@@ -7,8 +7,6 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,99 +18,17 @@ from edge_agent.bus.nats import connecting
 from edge_agent.bus.persistent import signed_in
 from edge_agent.identity.credentials import Credentials
 from edge_agent.identity.passport import Passport
-from middle_tier.client import Mesh
-from protocol.errors import BadRequestError, ConflictError, MeshError
+from protocol.errors import BadRequestError, ConflictError
+from tests.attacks.machines import SITE, Machines, sites, until
 
 pytestmark = pytest.mark.nats
-SITE = "berlin"
-
-
-@dataclass
-class Machines:
-    """Two folders as on two machines, and where their servers and gates are."""
-
-    folder: Path
-    hub: int
-    site: int
-    leaf: int
-    gate: int
-    site_gate: int
-
-    def etc(self, name: str) -> Path:
-        return self.folder / name
-
-    def put(self, name: str) -> None:
-        """Move a folder to where its machine would have it: its own ports, its own paths."""
-        port = self.hub if name == "hub" else self.site
-        gate = self.gate if name == "hub" else self.site_gate
-        here = [
-            ("/etc/tiermesh", str(self.etc(name))),
-            (":4222", f":{port}"),
-            (":7422", f":{self.leaf}"),
-        ]
-        here += [("/var/lib/tiermesh", str(self.folder / f"data-{name}")), ("0.0.0.0", "127.0.0.1")]  # noqa: S104
-        for path in (*self.etc(name).glob("*.json"), self.etc(name) / "nats.conf"):
-            text = path.read_text()
-            for there, found in here:
-                text = text.replace(there, found)
-            if path.suffix == ".json":
-                text = json.dumps(json.loads(text) | {"port": gate})
-            path.write_text(text)
-
-
-@pytest.fixture(scope="module")
-def machines(tmp_path_factory, nats_program) -> Iterator[Machines]:
-    folder = tmp_path_factory.mktemp("init")
-    founded(Plan(folder, "127.0.0.1", {SITE: "127.0.0.1"}), time.time())
-    made = Machines(folder, *ports.free(5))
-    started = []
-
-    def start(*command: object) -> None:
-        with (folder / f"{len(started)}.log").open("wb") as log:
-            started.append(subprocess.Popen([*map(str, command)], stdout=log, stderr=log))
-
-    for name in ("hub", SITE):
-        made.put(name)
-        start(nats_program, "-c", made.etc(name) / "nats.conf")
-    start(sys.executable, "-m", "cloud_core", "--config", made.etc("hub") / "cloud.json")
-    start(sys.executable, "-m", "middle_tier", "--config", made.etc(SITE) / "site.json")
-    try:
-        yield made
-    finally:
-        for process in reversed(started):  # servers last, as they are started first
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def sites(machines: Machines) -> set[str]:
-    """The sites that the cloud has heard of."""
-    token = (machines.folder / "tokens" / "operator").read_text().strip()
-    with Mesh(f"http://127.0.0.1:{machines.gate}", token) as mesh:
-        return {site["site"] for site in mesh.sites()}
-
-
-def until(condition, what: str, within_s: float = 40.0):
-    end = time.monotonic() + within_s
-    while time.monotonic() < end:
-        try:
-            if found := condition():
-                return found
-        except MeshError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"not within {within_s:g} s: {what}")
 
 
 def test_the_site_reaches_the_cloud_over_tls_and_a_device_joins(machines, tmp_path):
     until(lambda: SITE in sites(machines), "the cloud has heard of the site")
-    token = (machines.folder / "tokens" / "operator").read_text().strip()
-    gate = f"http://127.0.0.1:{machines.gate}"
+    token = machines.token
     tiermesh = Path(sys.executable).with_name("tiermesh")
-    where = ["--url", gate, "--gate-token", token, "--json"]
+    where = ["--url", machines.url, "--ca", machines.ca, "--gate-token", token, "--json"]
     wanted = [tiermesh, "enrol", "token", "--site", SITE, "--approved", *where]
     made = subprocess.run(wanted, check=True, capture_output=True, text=True)
     command = [sys.executable, "-m", "edge_agent", "enrol", "--token", "-", "--node", "cam-1"]

@@ -7,6 +7,7 @@ import pytest
 import tritonclient.http as triton
 
 from middle_tier.client import AsyncMesh, Mesh
+from middle_tier.http.door import opened
 from protocol.errors import (
     BadRequestError,
     DeadlineError,
@@ -128,10 +129,11 @@ async def test_a_connection_that_the_gate_has_closed_is_replaced():
         mesh = Mesh(url, token.removeprefix("Bearer "))
         await asyncio.to_thread(mesh.ask, "double", X)
     port = int(url.rsplit(":", 1)[1])
-    async with a_served(EchoRouter(), port=port) as (_, token):
-        mesh._token = token.removeprefix("Bearer ")  # noqa: SLF001  # a new key per gate
-        await asyncio.to_thread(mesh.ask, "double", X)
-        mesh.close()
+    with opened(port=port) as door:
+        async with a_served(EchoRouter(), door=door) as (_, token):
+            mesh._token = token.removeprefix("Bearer ")  # noqa: SLF001  # a new key per gate
+            await asyncio.to_thread(mesh.ask, "double", X)
+            mesh.close()
 
 
 async def test_the_async_client_does_the_same():
