@@ -16,6 +16,7 @@ from cloud_core.front_door import FrontDoor
 from cloud_core.identity.authority import Authority
 from cloud_core.identity.native_routes import NativeRoutes
 from cloud_core.identity.natives import Held, Natives
+from cloud_core.identity.registry import BUCKET as IDENTITIES
 from cloud_core.identity.resolver import Resolver
 from cloud_core.identity.routes import IdentityRoutes
 from cloud_core.identity.service import Server, registry_of, serving
@@ -34,7 +35,7 @@ from edge_agent.clock import Clock, SystemClock
 from edge_agent.identity.passport import read as read_passport
 from middle_tier import node
 from middle_tier.announced import CATALOG
-from middle_tier.desired import Desired
+from middle_tier.desired import NO_MORE, Desired
 from middle_tier.gate import Gate
 from middle_tier.http.webroutes import Route
 from middle_tier.node import Parts, SiteNode
@@ -128,8 +129,11 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
 
     async with AsyncExitStack() as stack:
         site = await stack.enter_async_context(
-            node.running(config, extra=extra, clock=clock, audit=log or Logged())
-        )
+            node.running(
+                config, extra=extra, clock=clock, audit=log or Logged(),
+                follows={IDENTITIES: 1} if config.identity is not None else NO_MORE,
+            )
+        )  # fmt: skip
         await stack.enter_async_context(_bundled(config, site, clock, log or Logged()))
         for service in served:
             await stack.enter_async_context(service)

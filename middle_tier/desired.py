@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from edge_agent.background import beside
 from edge_agent.bus.kv import HISTORY_LIMIT, Bucket, Buckets, Entry
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 BUCKETS: Mapping[str, int] = {"policy": HISTORY_LIMIT, "tenants": 8, "catalog": 1}
 """Those that every gate follows, and how many revisions of a key each keeps."""
+NO_MORE: Mapping[str, int] = MappingProxyType({})
 RETRY_S = 1.0
 
 
@@ -41,45 +43,48 @@ class Desired:
         """The bucket itself: to write to, and for its history. Raises when it is cut off."""
         return self._buckets.at(name)
 
-    async def made(self, name: str) -> Bucket:
-        """A bucket that no gate follows, made when it is absent. Raises `UnreachableError`."""
-        return await self._buckets.bucket(name)
-
 
 @asynccontextmanager
 async def following(
-    buckets: Buckets, folder: Path, clock: Clock, *, top: bool
+    buckets: Buckets, folder: Path, clock: Clock, *, top: bool, more: Mapping[str, int] = NO_MORE
 ) -> AsyncIterator[Desired]:
-    """Follow every bucket until the block ends; `top`: make those that are missing."""
-    paths = {name: folder / f"{name}.json" for name in BUCKETS}
+    """Follow every bucket until the block ends; `top`: make those that are missing.
+
+    `more`: buckets that this gate follows besides.
+    """
+    histories = {**BUCKETS, **more}
+    paths = {name: folder / f"{name}.json" for name in histories}
     kept = {name: mirror.load(path) for name, path in paths.items()}
     async with AsyncExitStack() as stack:
         if isinstance(buckets, MemoryBuckets):
-            await _restore(buckets, paths)
+            await _restore(buckets, paths, histories)
         mirrors = {
             name: await stack.enter_async_context(mirror.following(buckets.at(name), path))
             for name, path in paths.items()
         }
         wanted = Desired(buckets, mirrors)
         if top:
-            making = _make(buckets, kept, clock, wanted.whole)
+            making = _make(buckets, histories, kept, wanted.whole, clock=clock)
             await stack.enter_async_context(beside(making, "desired-buckets"))
         yield wanted
 
 
-async def _restore(buckets: MemoryBuckets, paths: Mapping[str, Path]) -> None:
+async def _restore(
+    buckets: MemoryBuckets, paths: Mapping[str, Path], histories: Mapping[str, int]
+) -> None:
     """A site of one has no other place to keep its desired state than the mirrors' files."""
     for name, path in paths.items():
-        bucket = await buckets.bucket(name, history=BUCKETS[name])
+        bucket = await buckets.bucket(name, history=histories[name])
         for entry in mirror.load(path):
             await bucket.put(entry.key, entry.value or b"")
 
 
 async def _make(
-    buckets: Buckets, kept: Mapping[str, Sequence[Entry]], clock: Clock, whole: asyncio.Event
-) -> None:
+    buckets: Buckets, histories: Mapping[str, int], kept: Mapping[str, Sequence[Entry]],
+    whole: asyncio.Event, *, clock: Clock,
+) -> None:  # fmt: skip
     """Make each bucket as soon as it can be: the server may come later than we."""
-    missing = dict(BUCKETS)
+    missing = dict(histories)
     while missing:
         try:
             for name, history in tuple(missing.items()):

@@ -6,7 +6,7 @@ node drains and leaves.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +29,7 @@ from edge_agent.profiler import Profiles
 from middle_tier import desired
 from middle_tier import router as routers
 from middle_tier.config import SiteConfig
-from middle_tier.desired import Desired
+from middle_tier.desired import NO_MORE, Desired
 from middle_tier.gate import Gate, read_keys
 from middle_tier.http.door import opened
 from middle_tier.http.ingress import Limits, serving
@@ -95,10 +95,12 @@ async def running(
     store: Store | None = None,
     extra: Extra | None = None,
     audit: Audit | None = None,
+    follows: Mapping[str, int] = NO_MORE,
 ) -> AsyncIterator[SiteNode]:
     """Run the site until the block ends.
 
-    `store` is what the own node serves, where that is not what its configuration names. Raises
+    `store` is what the own node serves, where that is not what its configuration names; `follows`
+    are buckets of desired state beside every gate's, and the history of each. Raises
     `BadRequestError` for a key file that cannot be read, `OSError` for a port that is taken.
     """
     clock = clock or SystemClock()
@@ -107,7 +109,7 @@ async def running(
         enter = stack.enter_async_context
         door = stack.enter_context(opened(config.host, config.port, tls=config.tls))
         bus, buckets, streams = await enter(_bus(config))
-        wanted = await enter(_desired(config, buckets, clock))
+        wanted = await enter(_desired(config, buckets, clock, follows))
         meter = _meter(config, gate, clock)
         if gate.register is not None:
             wanted.mirror(BUCKET).on_change(partial(_registered, gate.register))
@@ -174,9 +176,10 @@ def _routes(
 
 
 def _desired(
-    config: SiteConfig, buckets: Buckets, clock: Clock
+    config: SiteConfig, buckets: Buckets, clock: Clock, more: Mapping[str, int]
 ) -> AbstractAsyncContextManager[Desired]:
-    return desired.following(buckets, config.desired_dir, clock, top=config.parent is None)
+    top = config.parent is None
+    return desired.following(buckets, config.desired_dir, clock, top=top, more=more)
 
 
 def _ruled(config: SiteConfig, parts: Parts, audit: Audit) -> Sequence[Route]:

@@ -1,5 +1,6 @@
 """`tiermesh keys`: the keys of a mesh, put away safely and brought back."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,9 @@ from protocol.errors import ConflictError, UnknownError
 app = typer.Typer(help="The keys of the mesh.", no_args_is_help=True)
 app.command("create")(signingkeys.create)
 app.command("rotate")(signingkeys.rotate)
+
+SETTLED_S = 2.0
+"""What was changed just now (a node revoked) is in the mesh's files by then."""
 
 Passphrase = Annotated[
     Path | None,
@@ -36,6 +40,8 @@ def backup(
     place = layout(folder)
     if file.exists():
         raise ConflictError(f"{file} exists", "give a name that is free")
+    if running(place) is not None:
+        time.sleep(SETTLED_S)
     data, names = backups.seal(place.root, _passphrase(passphrase_file, confirm=True))
     write_secret_bytes(file, data)
     AuditLog(place.audit, SystemClock()).record("keys-backup", actor="local", files=len(names))

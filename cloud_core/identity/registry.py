@@ -20,7 +20,7 @@ from cloud_core.identity.roll import Identity, Known, Roll, Ticket
 from cloud_core.identity.states import Event, after
 from edge_agent.audit import Audit
 from edge_agent.background import beside
-from edge_agent.bus.kv import Bucket
+from edge_agent.bus.kv import Bucket, Entry
 from edge_agent.clock import Clock
 from edge_agent.identity import nkeys
 from protocol.bundles import digest_key
@@ -31,6 +31,9 @@ from protocol.types import Name, Tier, Wire
 log = logging.getLogger(__name__)
 
 BUCKET = "identities"
+PREFIX = "identity."
+AT_ONCE = 256
+"""Keys that are read from the bucket together."""
 LIFETIME_S = 30 * 86_400.0
 """Of a device's JWT. Lower ends what a stolen device may sooner, where a revocation never came."""
 MAX_TTL_S = 30 * 86_400.0
@@ -67,6 +70,8 @@ class Registry:
         self._kept = kept
         self._tell = tell
         self._roll = Roll()
+        self.whole = False
+        """Whether all that stands in the bucket is known."""
         self._turn = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -82,11 +87,28 @@ class Registry:
         now = self._kept.clock.wall()
         return self._kept.authority.mesh_jwt(self._roll.barred(now), now)
 
+    def told(self) -> tuple[str, ...]:
+        """Return what servers are to be told now: nothing before all is known.
+
+        A list without those whom it does not know yet would let them in again.
+        """
+        return (self.mesh_jwt(),) if self.whole else ()
+
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """Follow the bucket until the block ends: another cloud process may write there as well."""
         async with beside(self._follow(), "identities"):
             yield
+
+    async def read(self) -> None:
+        """Know all that stands in the bucket: nobody is told before who is barred."""
+        names = [key for key in await self._kept.bucket.keys() if key.startswith(PREFIX)]
+        for start in range(0, len(names), AT_ONCE):
+            some = names[start : start + AT_ONCE]
+            for entry in await asyncio.gather(*map(self._kept.bucket.get, some)):
+                if entry is not None:
+                    self._take(entry)
+        self.whole = True
 
     async def provide(self, nodes: Iterable[Provisioned]) -> None:
         """Enter the nodes that were given their credentials, unless they are known."""
@@ -201,17 +223,20 @@ class Registry:
     async def _follow(self) -> None:
         async with self._kept.bucket.watch() as entries:
             async for entry in entries:
-                if entry.value is None or not entry.key.startswith("identity."):
-                    continue
-                try:
-                    identity = Identity.model_validate_json(entry.value)
-                except ValidationError:
-                    log.exception("%s in the bucket %s is not an identity", entry.key, BUCKET)
-                    continue
-                known = self._roll.identities.get(identity.device)
-                if known is None or known.revision < entry.revision:
-                    self._roll.identities[identity.device] = Known(identity, entry.revision)
-                    self._tell()
+                self._take(entry)
+
+    def _take(self, entry: Entry) -> None:
+        if entry.value is None or not entry.key.startswith(PREFIX):
+            return
+        try:
+            identity = Identity.model_validate_json(entry.value)
+        except ValidationError:
+            log.exception("%s in the bucket %s is not an identity", entry.key, BUCKET)
+            return
+        known = self._roll.identities.get(identity.device)
+        if known is None or known.revision < entry.revision:
+            self._roll.identities[identity.device] = Known(identity, entry.revision)
+            self._tell()
 
     def _audit(self, kind: str, identity: Identity, *, by: str) -> None:
         self._kept.audit.record(

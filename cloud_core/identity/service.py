@@ -139,7 +139,7 @@ async def serving(
     nodes = read_provisioned(config.provisioned) if config.provisioned is not None else ()
     told = server.resolver.telling(
         server.url, config.system_credentials, server.ca,
-        lambda: (registry.mesh_jwt(), *server.accounts()),
+        lambda: (*registry.told(), *server.accounts()),
     )  # fmt: skip
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(registry.following())
@@ -150,13 +150,15 @@ async def serving(
 
 
 async def _provided(registry: Registry, nodes: Sequence[Provisioned], server: Server) -> None:
-    """Have the bucket, and in it whoever was given credentials, as soon as can be."""
+    """Know all that was known before; then enter whoever was given credentials and is new."""
+    await server.desired.whole.wait()
     while True:
         try:
-            await server.desired.made(BUCKET)
+            await registry.read()
+            server.resolver.tell()
             await registry.provide(nodes)
         except MeshError as error:
-            log.debug("the bucket %s is not there yet: %s", BUCKET, error)
+            log.warning("the bucket %s cannot be read yet: %s", BUCKET, error)
             await server.clock.sleep(RETRY_S)
         else:
             return

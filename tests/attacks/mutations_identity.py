@@ -46,6 +46,8 @@ _ROWS = (
     ("a site tells of its own clones", "cloud_core/identity/service.py", "if (subject.site, subject.node) != (message.site, message.node):", "if False:", ENROLS),
     ("credentials are of one key", CREDENTIALS, 'if claims_of(read.jwt).get("sub") != read.public:', "if False:", AUTHORITY),
     ("nothing before the handshake", "edge_agent/bus/persistent.py", 'options["tls_handshake_first"] = True', "pass", TLS),
+    ("the barred are known before anybody is told", REGISTRY, "return (self.mesh_jwt(),) if self.whole else ()", "return (self.mesh_jwt(),)", JOINS),
+    ("the barred are in a backup", "cloud_core/federation.py", "follows={IDENTITIES: 1} if config.identity is not None else NO_MORE", "follows=NO_MORE", "tests/integration/test_backup.py"),
     ("no server in the clear", SERVERS, "{indent}  handshake_first: true\n", "", TLS),
 )  # fmt: skip
 

@@ -222,6 +222,19 @@ async def test_what_a_new_process_finds_is_what_the_old_one_wrote(office):
         assert [one.node for one in registry.identities] == ["cam-1"]
 
 
+async def test_servers_are_told_of_nobody_before_all_who_are_barred_are_known(office):
+    async with office.open() as registry:
+        await registry.enrol(a_device(await registry.issue(WANTED, "ann")))
+        await registry.change("site-1", "cam-1", "reject", "ann")
+    async with office.open() as registry:
+        assert registry.told() == ()
+        await registry.read()
+        (jwt,) = registry.told()
+        assert list(claims_of(jwt)["nats"]["revocations"]) == [
+            one.device for one in registry.identities
+        ]
+
+
 async def test_given_credentials_are_entered_once(office, tmp_path):
     public = nkeys.public_text(Ed25519PrivateKey.generate(), "U")
     path = tmp_path / "provisioned.json"
