@@ -140,7 +140,7 @@ class Asked:
     def _answer(self, outcome: Outcome, elapsed_ms: float) -> None:
         answer, buffers, error = outcome
         if answer is not None and sum(t.nbytes for t in answer.outputs) <= MAX_ANSWER_BYTES:
-            said = answer.model_copy(update={"id": self._id, "held_ms": elapsed_ms})
+            said = answer.but(id=self._id, held_ms=elapsed_ms)
             self._place.reply(self._reply, said, buffers)
             return
         if answer is not None:
@@ -156,9 +156,9 @@ class Asked:
 def refused(id_: str, error: MeshError) -> Refusal:
     """Pure. What a tenant is told: as HTTP's error and its hint."""
     detail = f"{error.error} ({error.hint})" if error.hint else error.error
-    refusal = as_refusal(id_, error).model_copy(update={"detail": detail})
+    refusal = as_refusal(id_, error).but(detail=detail)
     if isinstance(error, OverBudgetError):
-        return refusal.model_copy(update={"reason": "over_budget"})
+        return refusal.but(reason="over_budget")
     if isinstance(error, ForbiddenError | UnauthenticatedError):
-        return refusal.model_copy(update={"reason": "forbidden"})
+        return refusal.but(reason="forbidden")
     return refusal

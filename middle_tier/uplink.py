@@ -136,7 +136,7 @@ class Parent:
         want = demand.want
         if self.borne.spend() or len(self._missed) >= MISSED:
             return
-        left = want.model_copy(update={"latency_ms": max(budget_ms, 0.001)})
+        left = want.but(latency_ms=max(budget_ms, 0.001))
         key = (want.task, want.min_accuracy, want.latency_ms)
         self._missed[key] = Missed(
             want=left, rows=demand.rows, in_bytes=demand.in_bytes, out_bytes=demand.out_bytes,

@@ -1,11 +1,11 @@
-"""Ranged reads of bundle bytes: what is asked of a site's mirror, and what comes back."""
+"""Bytes by parts: of a bundle, as asked of a site's mirror; and of frames too large to be sent."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from protocol.types import Count, Tensor, Wire
+from protocol.types import Count, Name, Rows, Tensor, Wire
 
 MAX_PART_BYTES = 1 << 20
 """The most that one part carries."""
@@ -37,3 +37,36 @@ class Part(Wire):
 
     def tensors(self) -> Iterator[Tensor]:
         yield Tensor(name="bytes", datatype="UINT8", shape=(self.size_bytes,))
+
+
+class Parcel(Wire):
+    """A frame too large for one message, which waits to be fetched where the reply would go."""
+
+    kind: Literal["parcel"] = "parcel"
+    id: Name
+    size: Count
+    """Bytes of the whole frame."""
+    piece: Rows
+    """The most that may be fetched at once."""
+    answered: bool = False
+    """The frame itself expects replies there; else the reply subject is for fetching only."""
+
+
+class Fetch(Wire):
+    """To whoever offered a parcel: a part of it, please. From its end: all of it is here."""
+
+    kind: Literal["fetch"] = "fetch"
+    id: Name
+    start: Count
+
+
+class Piece(Wire):
+    """Some bytes of a parcel. None: it is not kept any more."""
+
+    kind: Literal["piece"] = "piece"
+    id: Name
+    start: Count
+    size: Annotated[int, Field(ge=0, lt=2**31)]
+
+    def tensors(self) -> Iterator[Tensor]:
+        yield Tensor(name="piece", datatype="UINT8", shape=(self.size,))

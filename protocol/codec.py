@@ -6,12 +6,14 @@ Nothing is copied on the way in: the tensors of a decoded frame are views of its
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
 from pydantic import TypeAdapter, ValidationError
 
-from protocol.blobs import Part
+from protocol.blobs import Part, Piece
 from protocol.errors import DecodeError, TooLargeError
-from protocol.messages import Asks, Message, Piece, Query, Replies
-from protocol.types import Tensor, fault
+from protocol.messages import Asks, Message, Often, Query, Replies, Seldom
+from protocol.records import Record
+from protocol.types import MAX_FAULT, Tensor, Wire, fault
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_FRAME_BYTES = 8 << 20
@@ -27,7 +29,26 @@ ALIGNMENT = 16
 
 _CARRIERS = (Asks, Replies, Query, Piece, Part)
 
-_MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
+_SELDOM: TypeAdapter[Seldom] = TypeAdapter(Seldom)
+
+
+def _read(model: type[Wire], given: object) -> Wire:
+    return model.model_validate(given)
+
+
+_OFTEN: msgspec.json.Decoder[Often] = msgspec.json.Decoder(Often, dec_hook=_read)
+_WRITER = msgspec.json.Encoder(enc_hook=Wire.model_dump)
+"""Records hold what pydantic reads as well: a want."""
+
+
+class _Kind(msgspec.Struct):
+    """All that is read of a message at first."""
+
+    kind: str
+
+
+_KIND = msgspec.json.Decoder(_Kind)
+_RECORDS = frozenset(("asks", "replies", "query"))
 
 
 class Frame(NamedTuple):
@@ -54,7 +75,11 @@ def header(frame: Frame) -> bytes:
 
     Raises `TooLargeError` for a message that is itself too long.
     """
-    line = frame.message.model_dump_json().encode()
+    message = frame.message
+    if isinstance(message, Record):
+        line = _WRITER.encode(message)
+    else:
+        line = message.model_dump_json().encode()
     if frame.buffers:
         line = line.ljust(len(line) + -(len(line) + 1) % ALIGNMENT)
     if len(line) > MAX_HEADER_BYTES:
@@ -71,11 +96,21 @@ def decode(data: Bytes, limit: int = MAX_FRAME_BYTES) -> Frame:
     if end < 0:
         raise DecodeError(f"no header line in the first {MAX_HEADER_BYTES} bytes")
     try:
-        message = _MESSAGE.validate_json(whole[:end])
+        message = _message(whole[:end])
     except ValidationError as error:
         raise DecodeError(f"bad header: {fault(error)}") from error
+    except (ValueError, RecursionError) as error:  # msgspec's, and a name's
+        raise DecodeError(f"bad header: {str(error)[:MAX_FAULT]!r}") from error
     view = memoryview(whole)[end + 1 :]
     return Frame(message, tuple(split(view, tensors(message))))
+
+
+def _message(line: bytes | bytearray) -> Message:
+    if _KIND.decode(line).kind not in _RECORDS:
+        return _SELDOM.validate_json(line)
+    message = _OFTEN.decode(line)
+    message.check()
+    return message
 
 
 def tensors(message: Message) -> Iterable[Tensor]:

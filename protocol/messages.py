@@ -1,9 +1,9 @@
 """Every message, frozen, as one tagged union. How they travel is in codec."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, SerializeAsAny
+from msgspec import field
+from pydantic import Field
 
 from protocol.adverts import (
     Capacity,
@@ -13,8 +13,9 @@ from protocol.adverts import (
     SiteCapacity,
     Survey,
 )
-from protocol.blobs import Part, Read
+from protocol.blobs import Fetch, Parcel, Part, Piece, Read
 from protocol.identity import Cloned, Enrol, Identified, Renew
+from protocol.records import Record, check_id, check_names, check_tensor, check_variants
 from protocol.types import (
     Count,
     Latency,
@@ -25,6 +26,7 @@ from protocol.types import (
     Positive,
     RequestId,
     Rows,
+    Share,
     Tensor,
     Tier,
     VariantId,
@@ -39,18 +41,18 @@ class Want(Wire):
     latency_ms: Positive = 1000.0
     """The objective, at `percentile`."""
     percentile: Percentile = 99.0
-    min_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_accuracy: Share = 0.0
     max_cost_usd: NonNegative | None = None
     architecture: VariantId | None = None
     variant: VariantId | None = None
 
 
-class Ask(Wire):
+class Ask(Record, frozen=True, kw_only=True):
     """Run this variant by then."""
 
     id: RequestId
     variant: VariantId
-    inputs: Many[Tensor]
+    inputs: tuple[Tensor, ...]
     budget_ms: Positive
     """Objective left: refuse when the predicted finish is later than this."""
     deadline_ms: Positive
@@ -61,18 +63,24 @@ class Ask(Wire):
     tenant: Name = "local"
     """Tells tenants apart: a digest, so that a node knows none by name."""
 
+    def check(self) -> None:
+        check_id(self.id)
+        check_variants(self.variant)
+        check_names(self.tenant)
+        for tensor in self.inputs:
+            check_tensor(tensor.name)
 
-class Answer(Wire):
+
+class Answer(Record, frozen=True, kw_only=True, tag_field="kind", tag="answer"):
     """The outputs, and how they came about."""
 
-    kind: Literal["answer"] = "answer"
     id: RequestId
     variant: VariantId
     architecture: VariantId
     node: Name
     site: Name
     tier: Tier
-    outputs: Many[Tensor]
+    outputs: tuple[Tensor, ...]
     run_ms: NonNegative
     """Time in the runtime, of the whole batch that it was part of."""
     held_ms: NonNegative
@@ -84,6 +92,13 @@ class Answer(Wire):
     """Work queued on the node now."""
     predicted_ms: NonNegative = 0.0
     cost_usd: NonNegative = 0.0
+
+    def check(self) -> None:
+        check_id(self.id)
+        check_variants(self.variant, self.architecture)
+        check_names(self.node, self.site)
+        for tensor in self.outputs:
+            check_tensor(tensor.name)
 
 
 RefusalReason = Literal[
@@ -104,10 +119,9 @@ RefusalReason = Literal[
 ]
 
 
-class Refusal(Wire):
+class Refusal(Record, frozen=True, kw_only=True, tag_field="kind", tag="refusal"):
     """It will not be run, and why, so that the router can try the next one."""
 
-    kind: Literal["refusal"] = "refusal"
     id: RequestId
     reason: RefusalReason
     detail: str = ""
@@ -116,34 +130,39 @@ class Refusal(Wire):
     """When it would have finished."""
     best_accuracy: float | None = None
     queue_ms: NonNegative = 0.0
-    rejected: dict[str, Count] = Field(default_factory=dict)
+    rejected: dict[str, Count] = field(default_factory=dict)
+
+    def check(self) -> None:
+        check_id(self.id)
 
 
-Reply = Annotated[Answer | Refusal, Field(discriminator="kind")]
+Reply = Answer | Refusal
 
 
-class Asks(Wire):
+class Asks(Record, frozen=True, kw_only=True, tag_field="kind", tag="asks"):
     """Router to agent: the asks that were ready in the same turn."""
 
-    kind: Literal["asks"] = "asks"
-    items: Many[Ask]
+    items: tuple[Ask, ...]
 
-    def tensors(self) -> Iterator[Tensor]:
+    def check(self) -> None:
         for item in self.items:
-            yield from item.inputs
+            item.check()
+
+    def tensors(self) -> list[Tensor]:
+        return [tensor for item in self.items for tensor in item.inputs]
 
 
-class Replies(Wire):
+class Replies(Record, frozen=True, kw_only=True, tag_field="kind", tag="replies"):
     """Agent (or router) to whoever asked: the answers and refusals that were ready together."""
 
-    kind: Literal["replies"] = "replies"
-    items: Many[SerializeAsAny[Reply]]
-    """As each is: trying the members of the union costs as much as writing the answer."""
+    items: tuple[Reply, ...]
 
-    def tensors(self) -> Iterator[Tensor]:
+    def check(self) -> None:
         for item in self.items:
-            if isinstance(item, Answer):
-                yield from item.outputs
+            item.check()
+
+    def tensors(self) -> list[Tensor]:
+        return [tensor for item in self.items if type(item) is Answer for tensor in item.outputs]
 
 
 class Cancel(Wire):
@@ -153,57 +172,29 @@ class Cancel(Wire):
     ids: Many[RequestId]
 
 
-class Parcel(Wire):
-    """A frame too large for one message, which waits to be fetched where the reply would go."""
-
-    kind: Literal["parcel"] = "parcel"
-    id: Name
-    size: Count
-    """Bytes of the whole frame."""
-    piece: Rows
-    """The most that may be fetched at once."""
-    answered: bool = False
-    """The frame itself expects replies there; else the reply subject is for fetching only."""
-
-
-class Fetch(Wire):
-    """To whoever offered a parcel: a part of it, please. From its end: all of it is here."""
-
-    kind: Literal["fetch"] = "fetch"
-    id: Name
-    start: Count
-
-
-class Piece(Wire):
-    """Some bytes of a parcel. None: it is not kept any more."""
-
-    kind: Literal["piece"] = "piece"
-    id: Name
-    start: Count
-    size: Annotated[int, Field(ge=0, lt=2**31)]
-
-    def tensors(self) -> Iterator[Tensor]:
-        yield Tensor(name="piece", datatype="UINT8", shape=(self.size,))
-
-
-class Query(Wire):
+class Query(Record, frozen=True, kw_only=True, tag_field="kind", tag="query"):
     """A whole query on its way to a site's routers; answered by `Replies` of one."""
 
-    kind: Literal["query"] = "query"
     id: RequestId
     want: Want
     """`want.latency_ms` is the objective left."""
     deadline_ms: Positive
-    inputs: Many[Tensor]
+    inputs: tuple[Tensor, ...]
     tenant: Name = "local"
-    hops: Many[Name] = ()
+    hops: tuple[Name, ...] = ()
     """Sites it has passed: a router never sends it to one of these."""
-    tiers: Many[Tier] | None = None
+    tiers: tuple[Tier, ...] | None = None
     """Where the tenant permits it to run; None: anywhere."""
     traceparent: str | None = None
 
-    def tensors(self) -> Iterator[Tensor]:
-        yield from self.inputs
+    def check(self) -> None:
+        check_id(self.id)
+        check_names(self.tenant, *self.hops)
+        for tensor in self.inputs:
+            check_tensor(tensor.name)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.inputs
 
 
 class Order(Wire):
@@ -235,7 +226,7 @@ class Reach(Wire):
     """The earliest that a site could answer a task at this accuracy or better."""
 
     task: Name
-    accuracy: Annotated[float, Field(ge=0, le=1)]
+    accuracy: Share
     finish: Latency
     """From a query's arrival there."""
 
@@ -258,11 +249,8 @@ class Pong(Wire):
     """A site's: what it could do now, the most accurate first. None: it does not say."""
 
 
-Message = Annotated[
-    Asks
-    | Replies
-    | Cancel
-    | Query
+Seldom = Annotated[
+    Cancel
     | Parcel
     | Fetch
     | Piece
@@ -284,3 +272,9 @@ Message = Annotated[
     | Cloned,
     Field(discriminator="kind"),
 ]
+"""What pydantic reads."""
+
+Often = Asks | Replies | Query
+"""What msgspec reads: records."""
+
+Message = Often | Seldom

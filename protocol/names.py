@@ -10,6 +10,12 @@ NAME_PATTERN = r"^[a-z0-9-]{1,63}$"
 VARIANT_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
 """Variant ids and architectures; never part of a subject."""
 
+TENSOR_PATTERN = r"^[\x21-\x7e]{1,128}$"
+"""Inputs and outputs of a task."""
+
+ID_PATTERN = r"^[\x20-\x7e]{1,128}$"
+"""Requests: what a caller likes."""
+
 _NAME = re.compile(NAME_PATTERN.strip("^$"))
 _VARIANT = re.compile(VARIANT_PATTERN.strip("^$"))
 

@@ -59,18 +59,17 @@ def aged(message: Message, ms: float) -> Message:
     """
     match message:
         case Asks(items=items):
-            return message.model_copy(update={"items": tuple(_aged(ask, ms) for ask in items)})
+            return message.but(items=tuple(_aged(ask, ms) for ask in items))
         case Query(want=want, deadline_ms=deadline_ms):
-            sooner = want.model_copy(update={"latency_ms": _less(want.latency_ms, ms)})
+            sooner = want.but(latency_ms=_less(want.latency_ms, ms))
             deadline_ms = _less(deadline_ms, ms)
-            return message.model_copy(update={"want": sooner, "deadline_ms": deadline_ms})
+            return message.but(want=sooner, deadline_ms=deadline_ms)
         case _:
             return message
 
 
 def _aged(ask: Ask, ms: float) -> Ask:
-    left = {"budget_ms": _less(ask.budget_ms, ms), "deadline_ms": _less(ask.deadline_ms, ms)}
-    return ask.model_copy(update=left)
+    return ask.but(budget_ms=_less(ask.budget_ms, ms), deadline_ms=_less(ask.deadline_ms, ms))
 
 
 def _less(left_ms: float, ms: float) -> float:

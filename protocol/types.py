@@ -1,10 +1,10 @@
 """The small types that messages and manifests share: tensors, distributions, prices."""
 
 from bisect import bisect_left
-from functools import cache
 from math import exp, log, prod
 from typing import Annotated, Literal, Self, TypeVar
 
+from msgspec import Meta
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -14,45 +14,18 @@ from pydantic import (
     model_validator,
 )
 
-from protocol.names import NAME_PATTERN, VARIANT_PATTERN
-
-_set = object.__setattr__
-WireT = TypeVar("WireT", bound=BaseModel)
-
-
-def _made(model: type[WireT], fields: dict[str, object]) -> WireT:
-    """What pydantic makes of fields that are right."""
-    made = model.__new__(model)
-    _set(made, "__dict__", fields)
-    _set(made, "__pydantic_fields_set__", _names(model))
-    _set(made, "__pydantic_extra__", None)
-    _set(made, "__pydantic_private__", None)
-    return made
-
-
-@cache
-def _names(model: type[BaseModel]) -> set[str]:
-    """All its fields."""
-    return set(model.model_fields)
+from protocol.names import ID_PATTERN, NAME_PATTERN, TENSOR_PATTERN, VARIANT_PATTERN
+from protocol.records import Record, check_tensor
 
 
 class Wire(BaseModel):
-    """Base of every message: immutable, and tolerant of fields from newer peers."""
+    """Base of messages that are seldom: immutable, and tolerant of fields from newer peers."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
-    @classmethod
-    def of(cls, **fields: object) -> Self:
-        """Return a message of these fields, taken as they are: every one of them, in order.
-
-        For what this process has worked out itself, a message for every query: checking that takes
-        five times as long.
-        """
-        return _made(cls, fields)
-
     def but(self, **changes: object) -> Self:
         """Return a copy with these fields changed, taken as they are."""
-        return _made(self.__class__, self.__dict__ | changes)
+        return self.model_copy(update=changes)
 
 
 T = TypeVar("T")
@@ -61,15 +34,18 @@ Many = Annotated[tuple[T, ...], Field(fail_fast=True)]
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 VariantId = Annotated[str, StringConstraints(pattern=VARIANT_PATTERN)]
-RequestId = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,128}$")]
-TensorName = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")]
+RequestId = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+TensorName = Annotated[str, StringConstraints(pattern=TENSOR_PATTERN)]
 Tier = Literal["edge", "middle", "cloud"]
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+# Each bound twice: for pydantic, and for msgspec.
+NonNegative = Annotated[float, Field(ge=0), Meta(ge=0)]
+Positive = Annotated[float, Field(gt=0), Meta(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1), Meta(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, lt=2**63), Meta(ge=0, le=2**63 - 1)]
 """Things or bytes: what a machine's own integers hold, so that no peer can overflow a column."""
-Rows = Annotated[int, Field(ge=1, lt=2**31)]
-Percentile = Annotated[float, Field(gt=0, lt=100)]
+Rows = Annotated[int, Field(ge=1, lt=2**31), Meta(ge=1, lt=2**31)]
+Percentile = Annotated[float, Field(gt=0, lt=100), Meta(gt=0, lt=100)]
 
 MAX_FAULT = 200
 """Characters of a fault that are repeated: it goes into a log line and to the caller."""
@@ -97,14 +73,22 @@ Datatype = Literal[
 ]  # fmt: skip
 
 
-class Tensor(Wire):
+Dimension = Annotated[int, Field(ge=0, lt=2**31), Meta(ge=0, lt=2**31)]
+
+
+class Tensor(Record, frozen=True, kw_only=True, gc=False):
     """What one tensor of a frame is; its bytes follow the header, little-endian, row-major."""
 
     name: TensorName
     datatype: Datatype
     shape: Annotated[
-        tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1, max_length=8)
+        tuple[Dimension, ...],
+        Field(min_length=1, max_length=8),
+        Meta(min_length=1, max_length=8),
     ]
+
+    def check(self) -> None:
+        check_tensor(self.name)
 
     @property
     def nbytes(self) -> int:

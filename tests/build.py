@@ -77,12 +77,12 @@ def an_ask(id: str = "q-1", **changes: object) -> Ask:  # noqa: A002  # the fiel
         "budget_ms": 100.0,
         "deadline_ms": 1000.0,
     }
-    return Ask.model_validate({**fields, **changes})
+    return Ask.checked(**{**fields, **changes})
 
 
 def a_query(id: str = "q-1", **changes: object) -> Query:  # noqa: A002  # the field's name
     fields = {"id": id, "want": a_want(), "deadline_ms": 1000.0, "inputs": (an_image(),)}
-    return Query.model_validate({**fields, **changes})
+    return Query.checked(**{**fields, **changes})
 
 
 def an_answer(id: str = "q-1", **changes: object) -> Answer:  # noqa: A002  # the field's name
@@ -97,7 +97,7 @@ def an_answer(id: str = "q-1", **changes: object) -> Answer:  # noqa: A002  # th
         "run_ms": 1.0,
         "held_ms": 1.5,
     }
-    return Answer.model_validate({**fields, **changes})
+    return Answer.checked(**{**fields, **changes})
 
 
 def a_capacity(node: str = "edge-1", **changes: object) -> Capacity:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from edge_agent.bus.base import Delivery
 from edge_agent.bus.keeping import Publish
 from edge_agent.bus.timers import Timer, Timers
+from protocol.blobs import Fetch, Parcel, Piece
 from protocol.codec import MAX_FRAME_BYTES, Bytes, Frame
 from protocol.errors import MeshError
-from protocol.messages import Fetch, Parcel, Piece
 from protocol.parcels import LEAST_PIECE_BYTES, MAX_WHOLE_BYTES
 
 log = logging.getLogger(__name__)

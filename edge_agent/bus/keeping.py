@@ -10,9 +10,10 @@ from itertools import count
 from secrets import token_hex
 
 from edge_agent.bus.timers import Timer, Timers
+from protocol.blobs import Fetch, Parcel, Piece
 from protocol.codec import Bytes, Frame, header
 from protocol.errors import BusyError, MeshError, TooLargeError
-from protocol.messages import Asks, Fetch, Message, Parcel, Piece, Query
+from protocol.messages import Asks, Message, Query
 from protocol.parcels import MAX_WHOLE_BYTES, PIECE_BYTES, Whole, patience_ms
 
 log = logging.getLogger(__name__)

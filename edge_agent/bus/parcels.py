@@ -9,8 +9,9 @@ from edge_agent.bus.base import Delivery
 from edge_agent.bus.fetching import Arrived, Fetching
 from edge_agent.bus.keeping import Keeping, Publish
 from edge_agent.bus.timers import Timers
+from protocol.blobs import Fetch, Parcel, Piece
 from protocol.codec import Frame
-from protocol.messages import Cancel, Fetch, Parcel, Piece
+from protocol.messages import Cancel
 
 LINGER_S = 5.0
 """How long a connection that is to end stays for those who fetch an answer."""

@@ -28,8 +28,7 @@ def answer_to(
 ) -> Answer:
     """The answer; each ask of a batch pays for its own rows."""
     share = waiting.rows / facts.rows
-    return Answer.of(
-        kind="answer",
+    return Answer(
         id=waiting.ask.id,
         variant=variant.id,
         architecture=variant.architecture,

@@ -14,7 +14,7 @@ from edge_agent.near import Item, Near
 from middle_tier.scheduler.types import Candidate
 from protocol.codec import GATHER_BYTES, Bytes, Frame
 from protocol.errors import MeshError, UnreachableError
-from protocol.messages import Ask, Asks, Cancel, Query, Replies, Reply
+from protocol.messages import Answer, Ask, Asks, Cancel, Query, Replies, Reply
 
 Buffers = tuple[Bytes, ...]
 
@@ -231,6 +231,6 @@ def _each(replies: Replies, buffers: Buffers) -> Iterator[Item]:
     """The replies of a frame, each with its own tensors."""
     start = 0
     for reply in replies.items:
-        end = start + (len(reply.outputs) if reply.kind == "answer" else 0)
+        end = start + (len(reply.outputs) if type(reply) is Answer else 0)
         yield reply, buffers[start:end]
         start = end

@@ -35,7 +35,8 @@ _REASONS: tuple[tuple[type[MeshError], RefusalReason], ...] = (
 
 def as_refusal(id_: str, error: MeshError) -> Refusal:
     """What a router tells the router that asked it."""
-    reason = next((word for kind, word in _REASONS if isinstance(error, kind)), "run_failed")
+    words = (word for kind, word in _REASONS if isinstance(error, kind))
+    reason: RefusalReason = next(words, "run_failed")
     if not isinstance(error, NoCandidateError):
         return Refusal(id=id_, reason=reason, detail=error.error)
     return Refusal(

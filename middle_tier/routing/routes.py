@@ -82,7 +82,7 @@ class Routes:
         answer, buffers, error = outcome
         if answer is not None:
             held_ms = (self._clock.now() - start) * 1000.0
-            self._reply(reply, answer.model_copy(update={"held_ms": held_ms}), buffers)
+            self._reply(reply, answer.but(held_ms=held_ms), buffers)
             return
         if not isinstance(error, MeshError):
             log.error("the query %s failed", id_, exc_info=error)

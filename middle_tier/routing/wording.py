@@ -19,7 +19,7 @@ def ask(query: Query, candidate: Candidate, id_: str, *, budget_ms: float, until
     """
     away_ms = candidate.link_ms + candidate.transfer_ms
     until_ms = max(until_ms - away_ms, LEAST_MS)
-    return Ask.of(
+    return Ask(
         id=id_,
         variant=candidate.variant,
         inputs=query.inputs,
@@ -42,11 +42,11 @@ def handed_on(query: Query, here: str, id_: str, *, budget_ms: float, until_ms: 
     budget_ms, until_ms = max(budget_ms, LEAST_MS), max(until_ms, LEAST_MS)
     update = {
         "id": id_,
-        "want": query.want.model_copy(update={"latency_ms": budget_ms}),
+        "want": query.want.but(latency_ms=budget_ms),
         "deadline_ms": until_ms,
         "hops": (*query.hops, here),
     }
-    return query.model_copy(update=update)
+    return query.but(**update)
 
 
 def handed_back(query: Query, answer: Answer, candidate: Candidate | None, up_ms: float) -> Answer:

@@ -135,7 +135,7 @@ def want_of(rules: Iterable[WantRule], tenant: str, want: Want) -> Want:
             said = rule.model_dump(exclude_none=True, exclude={"tenant", "task"})
             update = {**said, **update}
     missing = {name: value for name, value in update.items() if name not in want.model_fields_set}
-    return want.model_copy(update=missing) if missing else want
+    return want.but(**missing) if missing else want
 
 
 def _fits(rule: PermitRule | WantRule, tenant: str, task: str) -> bool:

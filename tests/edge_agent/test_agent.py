@@ -116,7 +116,7 @@ async def test_what_cannot_be_done_is_refused_at_once(changes, reason):
 async def test_a_tensor_that_is_not_the_tasks_is_refused_with_what_is(tensors):
     async with a_node() as (agent, caller):
         await agent.load("quick")
-        ask = an_ask("a").model_copy(update={"inputs": tensors})
+        ask = an_ask("a").but(inputs=tensors)
         caller.publish(Frame(Asks(items=(ask,)), tuple(bytes(each.nbytes) for each in tensors)))
         refusal = await caller.reply_to("a")
     assert refusal.reason == "bad_tensor"

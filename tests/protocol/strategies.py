@@ -1,32 +1,38 @@
 """Every wire model as a hypothesis strategy, read off its fields."""
 
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import annotated_types as at
 from hypothesis import strategies as st
 from pydantic import StringConstraints
 from pydantic.fields import FieldInfo
 
+from protocol.blobs import Piece
 from protocol.bundles import Binding, Manifest, Task, Variant
 from protocol.codec import Frame, tensors
-from protocol.messages import Message, Piece
+from protocol.messages import Often, Seldom
+from protocol.records import Record
 from protocol.types import Latency, Tensor, Wire
 
-MESSAGES: tuple[type[Wire], ...] = get_args(get_args(Message)[0])
+Model = type[Wire] | type[Record]
+MESSAGES: tuple[Model, ...] = (*get_args(Often), *get_args(get_args(Seldom)[0]))
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 scalars: dict[Any, st.SearchStrategy[Any]] = {
     str: text, bool: st.booleans(), NoneType: st.none(),
 }  # fmt: skip
 
 
-def wire(model: type[Wire]) -> st.SearchStrategy[Any]:
+def wire(model: Model) -> st.SearchStrategy[Any]:
     """Valid instances of `model`."""
     return SPECIAL[model] if model in SPECIAL else st.builds(model, **fields(model))
 
 
-def fields(model: type[Wire]) -> dict[str, st.SearchStrategy[Any]]:
+def fields(model: Model) -> dict[str, st.SearchStrategy[Any]]:
     """A strategy for each field of `model`."""
+    if issubclass(model, Record):
+        hints = get_type_hints(model, include_extras=True)
+        return {name: of(hints[name], []) for name in model.__struct_fields__}
     return {
         name: of(field.annotation, field.metadata) for name, field in model.model_fields.items()
     }
@@ -51,7 +57,7 @@ def of(kind: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:  # noqa: PLR09
     if origin is dict:
         smallest = limit(metadata, at.MinLen, "min_length", 0)
         return st.dictionaries(of(inner[0], []), of(inner[1], []), min_size=smallest, max_size=3)
-    if isinstance(kind, type) and issubclass(kind, Wire):
+    if isinstance(kind, type) and issubclass(kind, Wire | Record):
         return st.deferred(lambda: wire(kind))
     return scalar(kind, metadata)
 
@@ -130,7 +136,7 @@ def named_once(task: dict[str, Any]) -> bool:
     )
 
 
-SPECIAL: dict[type[Wire], st.SearchStrategy[Any]] = {
+SPECIAL: dict[Model, st.SearchStrategy[Any]] = {
     Latency: latencies,
     Tensor: small_tensors,
     Task: st.fixed_dictionaries(fields(Task)).filter(named_once).map(lambda given: Task(**given)),

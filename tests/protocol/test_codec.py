@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.blobs import Part
+from protocol.blobs import Part, Piece
 from protocol.codec import (
     ALIGNMENT,
     MAX_FRAME_BYTES,
@@ -17,7 +17,7 @@ from protocol.codec import (
     tensors,
 )
 from protocol.errors import DecodeError, TooLargeError
-from protocol.messages import Asks, Cancel, Done, Piece, Ping, Query, Replies
+from protocol.messages import Asks, Cancel, Done, Ping, Query, Replies
 from protocol.types import MAX_FAULT
 from tests.protocol.strategies import MESSAGES, frames, wire
 
@@ -155,8 +155,10 @@ def test_a_bad_header_is_refused_in_one_short_line(header):
 
 def test_faults_beyond_counting_are_counted_not_listed():
     entries = ",".join(f'"{n}":-1' for n in range(9_000))
-    refusal = f'{{"kind":"refusal","id":"1","reason":"memory","rejected":{{{entries}}}}}'
-    header = f'{{"kind":"replies","items":[{refusal}]}}\n'
+    header = (
+        '{"kind":"description","node":"a","site":"b","revision":1,"tasks":[],"variants":[],'
+        f'"unable":{{{entries}}}}}\n'
+    )
     assert "9000 faults" in refused(header.encode()).error
 
 
@@ -192,14 +194,14 @@ def test_fields_of_a_newer_peer_are_passed_over():
 
 def test_a_frame_of_exactly_the_limit_passes_and_one_byte_more_does_not():
     million = 1_000_000  # as many digits as the room will have
-    whole = encode(Frame(Query.model_validate(a_query(million)), (bytes(million),)))
+    whole = encode(Frame(a_query(million), (bytes(million),)))
     room = MAX_FRAME_BYTES - (len(whole) - million)
-    frame = Frame(Query.model_validate(a_query(room)), (bytes(room),))
+    frame = Frame(a_query(room), (bytes(room),))
     data = encode(frame)
     assert len(data) == MAX_FRAME_BYTES
     assert decode(data) == frame
     with pytest.raises(TooLargeError):
-        encode(Frame(Query.model_validate(a_query(room + 1)), (bytes(room + 1),)))
+        encode(Frame(a_query(room + 1), (bytes(room + 1),)))
     refused(data + b"\0")
 
 
@@ -213,7 +215,7 @@ def test_a_header_of_exactly_the_limit_passes_and_one_byte_more_does_not():
 
 
 def test_views_and_byte_arrays_are_read_like_bytes():
-    data = encode(Frame(Query.model_validate(a_query(3)), (b"abc",)))
+    data = encode(Frame(a_query(3), (b"abc",)))
     for form in (bytes, bytearray, memoryview):
         assert bytes(decode(form(data)).buffers[0]) == b"abc"
 
@@ -226,4 +228,4 @@ def test_only_asks_replies_queries_and_parts_carry_bytes():
 
 def a_query(rows):
     tensor = {"name": "x", "datatype": "UINT8", "shape": [rows]}
-    return {"id": "1", "want": {"task": "t"}, "deadline_ms": 1.0, "inputs": [tensor]}
+    return Query.checked(id="1", want={"task": "t"}, deadline_ms=1.0, inputs=[tensor])

@@ -256,7 +256,7 @@ class _Up:
 
 def _answer(node: Node, told: Told) -> Answer:
     """Return what the node says, unchecked: a check of each would take longer than the run."""
-    return Answer.model_construct(
+    return Answer(
         id="q", variant=told.variant, architecture=told.variant, node=node.name, site=node.site,
         tier=node.kind.fleet.tier, outputs=(), run_ms=told.run_ms, held_ms=told.held_ms,
         batch=told.batch, cold=told.cold, queue_ms=told.queue_ms,

@@ -8,9 +8,10 @@ import pytest
 from edge_agent.bus.base import Delivery
 from edge_agent.bus.fetching import MAX_COMING_BYTES, STALL_S, STALLS, WINDOW, Fetching
 from edge_agent.bus.keeping import IDLE_S, MAX_KEPT_BYTES, Keeping
+from protocol.blobs import Fetch, Parcel, Piece
 from protocol.codec import Frame, encode
 from protocol.errors import BusyError, TooLargeError, UnreachableError
-from protocol.messages import Asks, Cancel, Fetch, Parcel, Piece, Replies
+from protocol.messages import Asks, Cancel, Replies
 from protocol.parcels import LEAST_PIECE_BYTES, MAX_WHOLE_BYTES, PIECE_BYTES
 from protocol.types import Tensor
 from tests.build import an_answer, an_ask
