@@ -6,6 +6,7 @@ in for the agent's loops: a run ends when the table says, a load when its time i
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal, NamedTuple, Protocol, cast
 
 from cloud_core.simulator.kinds import Kind
@@ -88,7 +89,7 @@ class Node:
         return f"<Node {self.name} | {'on' if self.on else 'off'} | {warm} warm>"
 
     def queue_ms(self, now: float) -> float:
-        """Work admitted and not finished, as an agent reports it."""
+        """Work admitted and not finished, less what is late anyway: as an agent reports it."""
         queued = self.lanes.queued_ms if self.lanes is not None else 0.0
         return queued + max(0.0, self.end - now) * 1e3 if self.busy else queued
 
@@ -124,7 +125,7 @@ class Node:
             if cold or not lanes.passes(free_at=free_at, due=job.due, run_s=run_s):
                 if not job.late or now + finish / 1e3 > job.deadline:
                     return "deadline"
-                job.due = job.deadline
+                job.due = inf
         if holding.state == "cold" and not self.load(holding):
             return "memory"
         job.predicted_ms, job.cold = finish, cold > 0.0

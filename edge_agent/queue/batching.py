@@ -24,7 +24,8 @@ class Waiting:
     rows: int
     arrived: float
     due: float
-    """Its objective; its hard deadline once the objective cannot be met any more."""
+    """Its objective; infinite once that cannot be met any more: then it waits for all that can
+    still make theirs, until its hard deadline."""
     deadline: float
     predicted_ms: float
     cold: bool = False
@@ -41,8 +42,7 @@ class Batch(NamedTuple):
     late: tuple[Waiting, ...]
     """Drop these: they cannot finish by their hard deadline."""
     postponed: tuple[Waiting, ...]
-    """These miss their objective anyway: they wait, due by their hard deadline, for those that can
-    still make theirs."""
+    """These miss their objective anyway: they wait for all that can still make theirs."""
     looked_at: int
 
 

@@ -7,6 +7,7 @@ from bisect import insort
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
 from operator import attrgetter
 
 from edge_agent.queue.batching import Batch, Waiting, next_batch
@@ -30,7 +31,10 @@ class Lane:
     holding: Holding
     asks: list[Waiting] = field(default_factory=list)
     rows: int = 0
+    late: int = 0
+    """Rows of those that miss their objectives anyway: they wait for all the others."""
     cost_ms: float = 0.0
+    """Predicted time of the others, as if the lane ran by itself."""
 
 
 class Lanes:
@@ -43,7 +47,8 @@ class Lanes:
     def __init__(self) -> None:
         self.rows = 0
         self.queued_ms = 0.0
-        """Predicted time of all that waits, as if each lane ran by itself."""
+        """Predicted time of all that waits and may be in time, as if each lane ran by itself. What
+        is late anyway stands before nobody."""
         self._lanes: dict[Key, Lane] = {}
         self._of: dict[str, list[Lane]] = {}
         self._short: list[tuple[float, int, Lane]] = []
@@ -61,7 +66,7 @@ class Lanes:
             lane = self._lanes[key] = Lane(key, holding)
             self._of.setdefault(holding.id, []).append(lane)
         self._insert(lane, waiting)
-        self._recount(lane, waiting.rows)
+        self._recount(lane)
         if lane.asks[0] is waiting:
             self._offer(lane)
         return lane
@@ -80,12 +85,13 @@ class Lanes:
         """Take the next batch out of the lane; what only waits longer is back in it."""
         run_s = lane.holding.forecast.run_s
         batch = next_batch(lane.asks, now=now, run_s=run_s, max_rows=max_rows)
+        for waiting in lane.asks[: batch.looked_at]:
+            self._count(lane, waiting, -waiting.rows)
         del lane.asks[: batch.looked_at]
         for waiting in batch.postponed:
-            waiting.due = waiting.deadline
+            waiting.due = inf
             self._insert(lane, waiting)
-        taken = (*batch.members, *batch.late)
-        self._recount(lane, -sum(waiting.rows for waiting in taken))
+        self._recount(lane)
         if not batch.members and lane.asks:
             self._offer(lane)
         return batch
@@ -95,7 +101,10 @@ class Lanes:
         if self.rows > LOOKED_AT:
             return False
         lanes = self._lanes.values()
-        each_s = [(lane.asks, lane.cost_ms / lane.rows / workers / 1e3) for lane in lanes]
+        each_s = [
+            (lane.asks, lane.cost_ms / max(1, lane.rows - lane.late) / workers / 1e3)
+            for lane in lanes
+        ]
         queued = [Due(one.due, one.rows * cost_s) for asks, cost_s in each_s for one in asks]
         return passes(queued, free_at=free_at, due=due, run_s=run_s)
 
@@ -105,7 +114,8 @@ class Lanes:
             return False
         first = lane.asks[0] is waiting
         lane.asks.remove(waiting)
-        self._recount(lane, -waiting.rows)
+        self._count(lane, waiting, -waiting.rows)
+        self._recount(lane)
         if first and lane.asks:
             self._offer(lane)
         return True
@@ -119,23 +129,31 @@ class Lanes:
         """Take out all that waits for it."""
         gone: list[tuple[Lane, Waiting]] = []
         for lane in tuple(self._of.get(holding.id, ())):
-            gone += [(lane, waiting) for waiting in lane.asks]
+            for waiting in lane.asks:
+                gone.append((lane, waiting))
+                self._count(lane, waiting, -waiting.rows)
             lane.asks = []
-            self._recount(lane, -lane.rows)
+            self._recount(lane)
         return gone
 
+    def _count(self, lane: Lane, waiting: Waiting, rows: int) -> None:
+        lane.rows += rows
+        self.rows += rows
+        if waiting.due == inf:
+            lane.late += rows
+
     def _insert(self, lane: Lane, waiting: Waiting) -> None:
+        self._count(lane, waiting, waiting.rows)
         if not lane.asks or lane.asks[-1].due <= waiting.due:
             lane.asks.append(waiting)
         else:
             insort(lane.asks, waiting, key=_due)
 
-    def _recount(self, lane: Lane, rows: int) -> None:
-        """Keep the sums; forget a lane that is empty."""
-        lane.rows += rows
-        self.rows += rows
-        cost_ms = lane.holding.forecast.run_ms(lane.rows, QUEUE_PERCENTILE) if lane.rows else 0.0
-        self.queued_ms += cost_ms - lane.cost_ms
+    def _recount(self, lane: Lane) -> None:
+        """Keep the sum; forget a lane that is empty."""
+        rows = lane.rows - lane.late
+        cost_ms = lane.holding.forecast.run_ms(rows, QUEUE_PERCENTILE) if rows else 0.0
+        self.queued_ms = max(0.0, self.queued_ms + cost_ms - lane.cost_ms)
         lane.cost_ms = cost_ms
         if not lane.asks:
             del self._lanes[lane.key]

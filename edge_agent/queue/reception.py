@@ -1,6 +1,7 @@
 """Whether an ask may join the queue of this node, and if not, why. The rule is admission's."""
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import NamedTuple
 
 from edge_agent.admission import finish_ms
@@ -70,7 +71,7 @@ class Reception:
             if cold_ms > 0.0 or not load.passes(now + due_ms / 1e3, run_s):
                 if not ask.late or finish > ask.deadline_ms:
                     return refusal(ask, "deadline", "it would be late", load.queue_ms, finish)
-                due_ms = ask.deadline_ms
+                due_ms = inf
         if holding.state == "cold" and (refused := self._begin(holding, ask, now, load)):
             return refused
         waiting = Waiting(

@@ -60,7 +60,7 @@ class Serving:
         return f"<Serving {self.open} open | {self._lanes.queued_ms:.1f} ms queued>"
 
     def queue_ms(self, now: float) -> float:
-        """Work admitted and not finished, shared by the workers."""
+        """Work admitted and not finished, less what is late anyway, shared by the workers."""
         queued_ms = self._lanes.queued_ms
         for end in self._ends.values():
             queued_ms += max(0.0, end - now) * 1e3

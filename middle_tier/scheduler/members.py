@@ -65,10 +65,12 @@ class Member:
     """Index in its pool's list."""
     free_at_ms: float = 0.0
     """When the queue that was last reported is done, on the view's clock."""
+    out: int = 0
+    """Asks that this router has sent and not heard of again ..."""
     own_ms: float = 0.0
-    """Work that this router has sent and not heard of again."""
+    """... their work, less what is expected to be late ..."""
     own_by_due: list[float] = field(default_factory=lambda: [0.0] * DUES)
-    """The same by how long it was given (`due_class`)."""
+    """... and by how long that was given (`due_class`)."""
     link: Latency = NO_LINK
     mbps: float = 1000.0
     link_at: dict[float, float] = field(default_factory=dict)

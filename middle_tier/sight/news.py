@@ -1,6 +1,7 @@
 """Pure. What one piece of news changes about one member of the table."""
 
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from middle_tier.scheduler.members import DUES, Member, Pool, due_class
 from middle_tier.scheduler.table import Table
@@ -37,7 +38,7 @@ class News:
 
     def restarted(self, member: Member) -> None:
         """Forget what a process that is no more had in hand."""
-        member.own_ms = 0.0
+        member.out, member.own_ms = 0, 0.0
         member.own_by_due = [0.0] * DUES
         member.barred.clear()
         self._table.set_loaded(member, (), {})
@@ -60,7 +61,7 @@ class News:
         loading = {
             name: ready_at_ms
             for name, ready_at_ms in member.loading.items()
-            if member.own_ms > 0 and ready_at_ms > now_ms and name not in warm
+            if member.out and ready_at_ms > now_ms and name not in warm
         }
         for entry in loaded:
             if entry.state == "loading" and entry.variant in member.pool.index:
@@ -70,9 +71,14 @@ class News:
         self._table.set_loaded(member, warm, loading)
 
     def sent(self, member: Member, candidate: Candidate, now: float) -> None:
-        """Count what was sent; and that a cold variant is being loaded from now on."""
-        member.own_ms += candidate.marginal_ms
-        member.own_by_due[due_class(candidate.due_ms)] += candidate.marginal_ms
+        """Count what was sent; and that a cold variant is being loaded from now on.
+
+        What is expected to be late waits there for all that is not: it is no queue for others.
+        """
+        member.out += 1
+        if candidate.due_ms != inf:
+            member.own_ms += candidate.marginal_ms
+            member.own_by_due[due_class(candidate.due_ms)] += candidate.marginal_ms
         self._table.sums.touch(member)
         pool = member.pool
         if candidate.warm or pool is None or candidate.variant in member.loading:
@@ -111,6 +117,9 @@ class News:
 
 
 def _uncount(member: Member, candidate: Candidate) -> None:
+    member.out = max(0, member.out - 1)
+    if candidate.due_ms == inf:
+        return
     member.own_ms = max(0.0, member.own_ms - candidate.marginal_ms)
     by_due, at = member.own_by_due, due_class(candidate.due_ms)
     by_due[at] = max(0.0, by_due[at] - candidate.marginal_ms)

@@ -1,5 +1,7 @@
 """The queue: earliest deadline first, nothing lost, the sums right, in whatever order it comes."""
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,10 +56,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.model = []
 
     @rule(name=st.sampled_from("ab"), due=st.integers(0, 50), later=st.integers(0, 50),
-          rows=st.integers(1, 9), short=st.booleans())  # fmt: skip
-    def push(self, name, due, later, rows, short):
+          rows=st.integers(1, 9), short=st.booleans(), late=st.booleans())  # fmt: skip
+    def push(self, name, due, later, rows, *, short, late):
         end = self.now + due / 1e3
-        each = waiting(rows, end, end + later / 1e3)
+        each = waiting(rows, inf if late else end, end + later / 1e3)
         lane = self.lanes.push(each, self.holdings[name], SHAPE, short=short)
         self.model.append((lane, each))
 
@@ -108,8 +110,12 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def the_sums_are_right(self):
         assert self.lanes.rows == sum(each.rows for _, each in self.model)
-        lanes = {id(place): place for place, _ in self.model}.values()
-        cost_ms = sum(place.holding.forecast.run_ms(place.rows, 95.0) for place in lanes)
+        in_time = {}
+        for place, each in self.model:
+            if each.due < inf:
+                _, rows = in_time.get(id(place), (place, 0))
+                in_time[id(place)] = place, rows + each.rows
+        cost_ms = sum(place.holding.forecast.run_ms(rows, 95.0) for place, rows in in_time.values())
         assert self.lanes.queued_ms == pytest.approx(cost_ms, abs=1e-9)
 
 
@@ -124,3 +130,13 @@ def test_behind_a_cancelled_ask_the_next_one_still_gets_its_turn():
     assert lanes.cancel(lane, first)
     assert lanes.next(short_only=True) is lane
     assert lanes.take(lane, 0.0, 8).members == (second,)
+
+
+def test_what_is_late_anyway_runs_last_and_is_no_queue_for_others():
+    lanes, late, other = Lanes(), a_holding("a"), a_holding("b")
+    lanes.push(waiting(8, inf, 5.0), late, SHAPE, short=True)
+    assert (lanes.rows, lanes.queued_ms) == (8, 0.0)
+    lanes.push(waiting(1, 9.0, 10.0), other, SHAPE, short=True)
+    assert lanes.queued_ms == other.forecast.run_ms(1, 95.0)
+    assert lanes.next(short_only=True).holding is other
+    assert lanes.passes(free_at=0.0, due=0.1, run_s=0.09)

@@ -49,3 +49,21 @@ async def test_one_that_is_to_run_late_or_not_runs_after_them():
     async with behind(33.0, late=True) as (caller, adds):
         assert isinstance(await caller.reply_to("urgent"), Answer)
     assert adds.batches[-1] == [3.0]
+
+
+async def test_one_that_is_late_anyway_waits_for_those_that_come_after_it():
+    gate = Event()
+    adds = Adds(gate)
+    long = quick("long", profile=SLOW)
+    async with a_node(long, load=Loads(long=adds), clock=ManualClock()) as (agent, caller):
+        await agent.load("long")
+        caller.ask((an_ask("runs", "long"), [1]))
+        await settle()
+        late = an_ask("late", "long", budget_ms=1.0, deadline_ms=500.0).but(late=True)
+        caller.ask((late, [2]))
+        await settle()
+        caller.ask((an_ask("in time", "long", budget_ms=900.0, deadline_ms=1000.0), [3]))
+        await settle()
+        gate.set()
+        assert isinstance(await caller.reply_to("late"), Answer)
+    assert adds.batches == [[1.0], [3.0, 2.0]]

@@ -70,3 +70,12 @@ def test_a_node_that_has_refused_and_a_price_that_is_too_high_are_left_out():
 def test_classes_of_times_rise_and_the_last_has_all_that_is_late():
     times = (0.5, 1.0, 50.0, 100.0, 450.0, 65_000.0, 1e9, float("inf"))
     assert [due_class(ms) for ms in times] == [0, 1, 6, 7, 9, 16, DUES - 1, DUES - 1]
+
+
+def test_what_was_sent_although_it_is_late_stands_before_nobody():
+    view = a_view((a_node(), [info(run_ms=20.0)]))
+    late = planned(view, a_demand(5.0), on_miss="fastest").fallback[0]
+    view.sent(late, 1, 0.0)
+    assert planned(view, a_demand(50.0)).ranked[0].queue_ms == 0.0
+    view.abandoned(late, 1, 0.0)
+    assert planned(view, a_demand(50.0)).ranked[0].queue_ms == 0.0
