@@ -26,6 +26,7 @@ from middle_tier.routing.orders import Orders
 from middle_tier.routing.outcome import Outcome  # noqa: TC001  # TYPE_CHECKING would hide cycles
 from middle_tier.routing.pursuit import Pursuit
 from middle_tier.routing.recent import Recent
+from middle_tier.routing.renewed import Renewed
 from middle_tier.routing.second import SecondThoughts
 from middle_tier.scheduler.plan import choose, choose_again, explain
 from middle_tier.scheduler.rules import Permit, permit_of
@@ -77,6 +78,8 @@ class Router:
         self.outbox = Outbox(bus, near or {}, prefix=f"{site}-{seed:x}", alive=self._doubts.dispel)
         self.orders = Orders(bus, clock)
         self._recent = Recent(self._choose, self._choose_again)
+        self._renewed = Renewed()
+        view.answered = self._renewed.soon
         self._means = Means(
             site, view, clock, policy, self.outbox, self.alarms, self.parent,
             self._planned, self._doubts.doubt, self._recent.forget, self._warm_up,
@@ -200,12 +203,16 @@ class Router:
         if demand.want.task not in self.view.tasks:
             return NOTHING  # the parent may know it
         groups = self.view.groups(demand.want.task)
+        self._renewed.add(groups)
         return choose(demand, groups, self.policy, now=self.clock.now(), seed=next(self._seeds))
 
     def _choose_again(self, demand: Demand, plan: Plan) -> Plan | None:
         groups = self.view.groups(demand.want.task)
         now, seed = self.clock.now(), next(self._seeds)
-        return choose_again(demand, groups, self.policy, plan, now=now, seed=seed)
+        found = choose_again(demand, groups, self.policy, plan, now=now, seed=seed)
+        if found is not None:
+            self._renewed.discard(groups)
+        return found
 
     def _warm_up(self, demand: Demand) -> Candidate | None:
         if demand.want.task not in self.view.tasks:

@@ -3,7 +3,7 @@
 Time is handed in (`now`, seconds on any one clock); nothing here waits or sends.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from middle_tier.scheduler.groups import Groups
@@ -48,6 +48,8 @@ class View:
         self.tasks: Mapping[str, Task] = self._tasks.known
         self._runs = RunTimes(self.table)
         self._lessons = Lessons(self.table, self._runs)
+        self.answered: Callable[[], None] = lambda: None
+        """Called after an answer, of which the rows are yet to be told (`Groups.renew`)."""
 
     def __repr__(self) -> str:
         nodes, sites = len(self._nodes.seen), len(self._sites.seen)
@@ -210,6 +212,7 @@ class View:
             seen.lost = False
             self._place(seen, now)
         self._lessons.add(seen, candidate, answer, elapsed_ms=elapsed_ms, now=now)
+        self.answered()
 
     def refused(self, candidate: Candidate, refusal: Refusal, now: float) -> None:
         """Learn from a refusal: how long the queue is, and what not to ask again for a while."""

@@ -106,9 +106,10 @@ class Groups:
 
     def lens(self, demand: Demand, policy: Policy) -> Lens:
         """Return what is left of the groups for wants of this kind."""
-        self.table.settle()
+        self.renew()
         if self.table.shape[self.task] != self._shape or policy is not self._policy:
             self._reset(policy)
+            self.renew()
         want = demand.want
         kind = (want.variant, want.architecture, demand.tiers, demand.hops, demand.permit)
         lens = self._lenses.get(kind)
@@ -116,7 +117,6 @@ class Groups:
             while len(self._lenses) >= LENSES:
                 del self._lenses[next(iter(self._lenses))]
             lens = self._lenses[kind] = self._grind(demand, policy)
-        self._copy.renew(self.table.columns.now)
         if lens.live != self.table.live:
             self._count_live(lens)
         return lens
@@ -142,12 +142,16 @@ class Groups:
         timing.idle = 0
         return timing
 
+    def renew(self) -> None:
+        """Take in what has been heard. A decision does; whoever does before spares it the time."""
+        self.table.settle()
+        self._copy.renew(self.table.columns.now)
+
     def freshen(self) -> None:
         """Take what has changed into all that is kept and in use: no decision has to then."""
         if self.table.shape.get(self.task) != self._shape:
             return
-        self.table.settle()
-        self._copy.renew(self.table.columns.now)
+        self.renew()
         for (batch, percentile), whole in self._timings.items():
             whole.idle += 1
             if whole.idle <= IDLE and whole.seen != self.table.sums.reshaped.count:

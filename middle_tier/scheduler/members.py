@@ -126,7 +126,7 @@ class Pool:
     members: list[Member] = field(default_factory=list)
     cold: Ints = field(default_factory=_no_rows)
     """Its cold rows that have a member."""
-    told: list[float] | None = None
+    told: tuple[float, float] | None = None
     """The load that those rows have; None: not all have the same."""
     loaders: dict[int, list[Member]] = field(default_factory=dict)
     """Cold row -> members that are loading the variant now."""
@@ -156,7 +156,7 @@ class Pool:
             ms = self.typical[at, rows] = run_ms(self.infos[at].profile, rows, 50.0)
         return ms
 
-    def both(self, variant: str) -> list[int]:
+    def both(self, variant: str) -> tuple[int, int]:
         """Return a variant's warm row and its cold one."""
         at = self.first + self.index[variant]
-        return [at, at + self.size]
+        return at, at + len(self.infos)

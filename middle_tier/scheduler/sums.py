@@ -9,8 +9,19 @@ import numpy as np
 
 from edge_agent.admission import transfer_ms
 from middle_tier.scheduler.changes import Changes
-from middle_tier.scheduler.columns import FACTOR, SCAN, Columns, Floats, grown, widened
+from middle_tier.scheduler.columns import (
+    FACTOR,
+    FREE,
+    LEAST,
+    OWN,
+    SCAN,
+    Columns,
+    Floats,
+    grown,
+    widened,
+)
 from middle_tier.scheduler.members import Ints, Member, Pool
+from middle_tier.scheduler.paces import quick, quickest
 from protocol.types import QUANTILES
 
 WAY = len(QUANTILES) + 1
@@ -45,6 +56,8 @@ class Sums:
         self._way: Floats = np.full((1, WAY), np.inf)
         self._free_slots: list[int] = []
         self._dirty: set[Member] = set()
+        self._corrected: dict[Pool, set[str] | None] = {}
+        """Whose runs are to be summed up, by variant; None: all."""
         self._relinked: set[Member] = set()
 
     def __repr__(self) -> str:
@@ -107,9 +120,11 @@ class Sums:
             self.settle()
 
     def settle(self) -> None:
-        """Bring the rows of members that have changed up to date: all at once, as they are few."""
+        """Bring the rows of all that has changed up to date: all at once, as it is little."""
         if self._relinked:
             self._settle_links()
+        if self._corrected:
+            self._settle_factors()
         if self._dirty:
             placed = [member for member in self._dirty if self._note_load(member)]
             self._dirty.clear()
@@ -125,19 +140,19 @@ class Sums:
         return pool is not None
 
     def _sum_loads(self, placed: list[Member]) -> None:
-        load = self._columns.load
+        now = self._columns.now
+        free, own = now[FREE], now[OWN]
         rows = placed[0].rows
         if len(placed) > 1:
             rows = np.concatenate([member.rows for member in placed])
-        load[:, rows] = self._least(self._columns.scan.take(rows, 0))
+        free[rows], own[rows] = self._least(self._columns.scan.take(rows, 0))
         self.changes.add(rows)
         for pool in {member.pool for member in placed}:
             if pool is not None and len(pool.cold):
-                least = load[:, pool.own_row]
-                told = least.tolist()
+                told = free.item(pool.own_row), own.item(pool.own_row)
                 if pool.told != told:
                     pool.told = told
-                    load[:, pool.cold] = least[:, None]
+                    free[pool.cold], own[pool.cold] = told
                     self.changes.add(pool.cold)
 
     def _sample(self, member: Member, pool: Pool) -> None:
@@ -230,10 +245,6 @@ class Sums:
         if changed:
             self.reshaped.add(np.array(changed))
 
-    def sum_all_factors(self, pool: Pool) -> None:
-        for variant in pool.index:
-            self.sum_factors(pool, variant)
-
     def come(self, member: Member, pool: Pool) -> None:
         """Somebody has come: who has no corrections runs as the class does."""
         if member.factors or member.pace != 1.0:
@@ -245,14 +256,33 @@ class Sums:
             np.minimum(least, factor, out=least)
             self.changes.add(pool.rows)
 
+    def sum_all_factors(self, pool: Pool) -> None:
+        """Say that what is known of a pool's runs has changed ..."""
+        self._corrected[pool] = None
+
     def sum_factors(self, pool: Pool, variant: str) -> None:
-        """Take what is known of a variant's runs in a pool into its rows."""
-        columns, warm, members = self._columns, pool.first + pool.index[variant], pool.members
-        least: float = columns.now.item(FACTOR, warm)
-        if 0 < len(members) <= SCAN:
-            least *= min([other.pace * other.factors.get(variant, 1.0) for other in members])
-        columns.least_factor[warm] = columns.least_factor[warm + pool.size] = least
-        self.changes.add(np.array((warm, warm + pool.size)))
+        """... or only of those of one variant."""
+        variants = self._corrected.setdefault(pool, set())
+        if variants is not None:
+            variants.add(variant)
+
+    def _settle_factors(self) -> None:
+        """Take what is known of runs into the rows of those pools."""
+        corrected, self._corrected = self._corrected, {}
+        now, changed = self._columns.now, list[int]()
+        for pool, variants in corrected.items():
+            if variants is None:
+                first, half, end = pool.first, pool.first + pool.size, pool.own_row
+                now[LEAST, first:half] = now[FACTOR, first:half] * quickest(pool)
+                now[LEAST, half:end] = now[LEAST, first:half]
+                self.changes.add(pool.rows)
+                continue
+            for variant in variants:
+                warm, cold = pool.both(variant)
+                now[LEAST, warm] = now[LEAST, cold] = now.item(FACTOR, warm) * quick(pool, variant)
+                changed += warm, cold
+        if changed:
+            self.changes.add(np.array(changed))
 
 
 def _rescan(

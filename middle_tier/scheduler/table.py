@@ -199,6 +199,8 @@ class Table:
             for pool in self.by_key.values()
             if pool.empty_since_ms is not None and now_ms - pool.empty_since_ms > KEEP_EMPTY_MS
         ]
+        if old:
+            self.sums.settle()
         for pool in old:
             del self.by_key[pool.key]
             self.pools[pool.number] = None
