@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloud_core import spending
+from cloud_core.audit.gathering import Gathering
 from cloud_core.audit.log import AuditLog
 from cloud_core.config import CloudConfig
 from cloud_core.front_door import FrontDoor
@@ -119,6 +120,8 @@ async def running(config: CloudConfig) -> AsyncIterator[SiteNode]:
         register, bucket = parts.gate.register, parts.desired.bucket(BUCKET)
         if parts.streams is not None:
             work.append(collecting(parts.meter, parts.streams, log or Logged()))
+            if log is not None:
+                work.append(Gathering(log, clock).gather(parts.streams))
         if register is None:
             return (*routes, *_identities(config, parts, log or Logged(), served))
         tenants = Tenants(bucket, register, log or Logged(), clock, key=_key(config))

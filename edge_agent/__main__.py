@@ -23,6 +23,7 @@ from edge_agent.clock import SystemClock
 from edge_agent.config import AgentConfig, read
 from edge_agent.identity.enrolment import renewed
 from edge_agent.identity.passport import read as read_passport
+from edge_agent.reports.telling import telling
 from edge_agent.stocked import serving
 from protocol.errors import MeshError
 
@@ -53,7 +54,8 @@ async def _serving(config: AgentConfig, root: bytes | None) -> AsyncIterator[Non
     async with (
         connecting(config.nats_url, name=config.node, passport=passport, ca=config.nats_ca) as bus,
         renewed(passport, bus, clock),
-        serving(config, bus, clock, root) as agent,
+        telling(config.state_dir, (config.site, config.node), bus.streams(), clock) as journal,
+        serving(config, bus, clock, root, audit=journal) as agent,
     ):
         logging.getLogger(__name__).info("%r", agent)
         yield

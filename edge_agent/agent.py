@@ -12,6 +12,7 @@ from itertools import count
 from secrets import token_hex
 
 from edge_agent import capacity
+from edge_agent.audit import Audit
 from edge_agent.bundles.store import Store
 from edge_agent.bus.base import Bus, Delivery
 from edge_agent.capacity import Moment, State
@@ -106,6 +107,14 @@ class Agent:
         while self.parts.serving.open:
             self._idle.clear()
             await self._idle.wait()
+
+    def audited(self, audit: Audit) -> None:
+        """Have bytes that are not to be trusted, when they are loaded, recorded there."""
+
+        def refused(holding: Holding, detail: str) -> None:
+            audit.record("trust-refused", what=holding.id, reason="untrusted", error=detail)
+
+        self.parts.warming.refused = refused
 
     def resume(self) -> None:
         """Take asks again."""

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from edge_agent.clock import Clock
 from middle_tier.budgets import DAY_S, Account, Accounts
 from middle_tier.fairness import Fairness, Felt
+from middle_tier.refused import Refused
 from middle_tier.register import Register
 from protocol.errors import BadRequestError, UnauthenticatedError
 from protocol.tokens import AUDIENCE, ISSUER, LEEWAY_S, MAX_TOKEN_BYTES, Budget, Claims, check
@@ -108,6 +109,7 @@ class Gate:
         self.foreign = foreign
         self.accounts = Accounts()
         self.fairness = Fairness()
+        self.refused = Refused()
         self.name = ""
         """Among all gates of the mesh."""
         self.spent_before: dict[str, float] = {}
@@ -142,15 +144,16 @@ class Gate:
         """Return who asks, with what they have used, or raise `UnauthenticatedError`."""
         if self._everybody is not None:
             return self._everybody
-        if authorization is None:
-            raise UnauthenticatedError(
-                "no token was sent", "send 'Authorization: Bearer <token>' with the request"
-            )
-        caller = self._known.get(authorization)
         now = self._clock.wall()
-        if caller is not None and now < caller.claims.exp + LEEWAY_S:
-            return caller
-        return self._verify(authorization, now)
+        if authorization is not None:
+            caller = self._known.get(authorization)
+            if caller is not None and now < caller.claims.exp + LEEWAY_S:
+                return caller
+        try:
+            return self._verify(authorization, now)
+        except UnauthenticatedError as error:
+            self.refused.add(error.error, error.whose)
+            raise
 
     def native(self, account: str) -> Caller:
         """Return who asks from an account of NATS, which the server has proved.
@@ -161,12 +164,20 @@ class Gate:
         if caller is None:
             if self.register is None:
                 raise UnauthenticatedError("this gate knows no tenants' accounts")
-            tenant = self.register.owner(account)
+            try:
+                tenant = self.register.owner(account)
+            except UnauthenticatedError as error:
+                self.refused.add(error.error, error.whose)
+                raise
             claims = everything(tenant).model_copy(update={"jti": account, "scopes": ("ask",)})
             caller = self._native[account] = self._caller(self.register.permitted(claims))
         return caller
 
-    def _verify(self, authorization: str, now: float) -> Caller:
+    def _verify(self, authorization: str | None, now: float) -> Caller:
+        if authorization is None:
+            raise UnauthenticatedError(
+                "no token was sent", "send 'Authorization: Bearer <token>' with the request"
+            )
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise UnauthenticatedError(

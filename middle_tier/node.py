@@ -15,7 +15,7 @@ from secrets import randbits, token_hex
 
 from edge_agent import agent
 from edge_agent.agent import Agent
-from edge_agent.audit import Audit, Logged
+from edge_agent.audit import Audit
 from edge_agent.bundles.store import Store
 from edge_agent.bus import nats
 from edge_agent.bus.base import Bus
@@ -28,6 +28,7 @@ from edge_agent.identity.passport import read as read_passport
 from edge_agent.profiler import Profiles
 from middle_tier import desired
 from middle_tier import router as routers
+from middle_tier.audited import audited
 from middle_tier.config import SiteConfig
 from middle_tier.desired import NO_MORE, Desired
 from middle_tier.gate import Gate, read_keys
@@ -111,16 +112,16 @@ async def running(
         bus, buckets, streams = await enter(_bus(config))
         wanted = await enter(_desired(config, buckets, clock, follows))
         meter = _meter(config, gate, clock)
-        if gate.register is not None:
-            wanted.mirror(BUCKET).on_change(partial(_registered, gate.register))
+        _registering(gate, wanted)
         await enter(metering(meter, streams if config.parent else None))
-        own = await enter(_own_node(config, bus, clock, store, audit or Logged(), wanted))
+        kept = await enter(audited(config, gate, audit, streams, clock))
+        own = await enter(_own_node(config, bus, clock, store, kept, wanted))
         router = _router(config, bus, clock, own)
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
         await enter(routers.running(router, below=below, drain_s=config.drain_s))
         _seen(own, router)
         parts = Parts(router, gate, wanted, meter, streams)
-        routes = _routes(config, parts, extra, audit or Logged())
+        routes = _routes(config, parts, extra, kept)
         url = await enter(
             serving(
                 router, gate, door=door, extra_routes=routes, clock=clock,
@@ -149,7 +150,7 @@ async def _bus(config: SiteConfig) -> AsyncIterator[tuple[Bus, Buckets, Streams 
 
 
 def _seen(own: Agent | None, router: Router) -> None:
-    """The own node's first advert came before anybody listened."""
+    """Its first advert came before anybody listened."""
     if own is None:
         return
     now = router.clock.now()
@@ -190,6 +191,12 @@ def _ruled(config: SiteConfig, parts: Parts, audit: Audit) -> Sequence[Route]:
     return PolicyRoutes(policies, parts.gate, top=config.parent is None).routes()
 
 
+def _registering(gate: Gate, wanted: Desired) -> None:
+    """Have the gate go by the mesh's tenants, where it has a register of them."""
+    if gate.register is not None:
+        wanted.mirror(BUCKET).on_change(partial(_registered, gate.register))
+
+
 def _registered(register: Register, entry: Entry) -> None:
     try:
         register.put(entry.key, entry.value)
@@ -213,6 +220,7 @@ async def _own_node(
             running_agent = agent.running(own, bus, clock, stock.store, profiles=profiles)
             started = await enter(running_agent)
             started.update_wanted = stock.look
+            started.audited(audit)
         await enter(stock.keeping(started.restock if started is not None else _passed_over))
         yield started
 

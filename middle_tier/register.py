@@ -149,19 +149,22 @@ class Register:
         self._demand_heard()
         native = self.natives.get(account)
         if native is None or native.ended is not None:
-            raise UnauthenticatedError("this account is no tenant's of this mesh", _CREDENTIALS)
+            whose = native.tenant if native is not None else ""
+            raise UnauthenticatedError(
+                "this account is no tenant's of this mesh", _CREDENTIALS, whose=whose
+            )
         return native.tenant
 
     def permitted(self, claims: Claims) -> Claims:
         """Return what the token allows of what its tenant may; raise where that is nobody's."""
         self._demand_heard()
         if claims.jti in self.revoked:
-            raise UnauthenticatedError(
-                "the token has been revoked", "ask your operator for another"
-            )
+            raise UnauthenticatedError("the token has been revoked", _OTHER, whose=claims.sub)
         tenant = self.tenants.get(claims.sub)
         if tenant is None:
-            raise UnauthenticatedError("the token's tenant is not a tenant of this mesh", _OTHER)
+            raise UnauthenticatedError(
+                "the token's tenant is not a tenant of this mesh", _OTHER, whose=claims.sub
+            )
         return narrowed(claims, tenant)
 
     def _demand_heard(self) -> None:

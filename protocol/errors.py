@@ -69,6 +69,11 @@ class UnauthenticatedError(MeshError):
     status = 401
     reason = "unauthenticated"
 
+    def __init__(self, error: str, hint: str = "", *, whose: str = "") -> None:
+        super().__init__(error, hint)
+        self.whose = whose
+        """The tenant, where a signature of ours proves it: for the audit log, not the caller."""
+
     def headers(self) -> dict[str, str]:
         return {"WWW-Authenticate": "Bearer"}
 

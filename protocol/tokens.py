@@ -72,12 +72,12 @@ def check(
     claims = _read(_verified(token, keys))
     # 5. It is valid now.
     if now >= claims.exp + LEEWAY_S:
-        raise _refused("the token has expired")
+        raise _refused("the token has expired", claims.sub)
     if now < max(claims.iat, claims.nbf or 0) - LEEWAY_S:
-        raise _refused("the token is not valid yet")
+        raise _refused("the token is not valid yet", claims.sub)
     # 6. It has not been taken back.
     if claims.jti in revoked:
-        raise _refused("the token has been revoked")
+        raise _refused("the token has been revoked", claims.sub)
     return claims
 
 
@@ -124,5 +124,6 @@ _SIGNATURE_ONLY: Options = {
 }  # fmt: skip
 
 
-def _refused(why: str) -> UnauthenticatedError:
-    return UnauthenticatedError(why, "send 'Authorization: Bearer <token>' with a current token")
+def _refused(why: str, whose: str = "") -> UnauthenticatedError:
+    hint = "send 'Authorization: Bearer <token>' with a current token"
+    return UnauthenticatedError(why, hint, whose=whose)

@@ -44,7 +44,7 @@ class AuditLog:
     def read(self, after: int = 0, limit: int | None = None) -> list[Entry]:
         """Entries with a number above `after`, oldest first."""
         found: list[Entry] = []
-        for line in self._lines():
+        for line in self.lines():
             entry = parsed(line)
             if entry.n > after:
                 found.append(entry)
@@ -54,9 +54,10 @@ class AuditLog:
 
     def verify(self, known: Head | None = None) -> Checked:
         """Whether the whole chain holds, `known` in it."""
-        return verified(self._lines(), known=known)
+        return verified(self.lines(), known=known)
 
-    def _lines(self) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
+        """Every line that is whole, oldest first, as it stands there."""
         if not self.path.exists():
             return
         with self.path.open() as file:

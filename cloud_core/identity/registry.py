@@ -78,6 +78,11 @@ class Registry:
         return f"<Registry {len(self._roll.identities)} identities>"
 
     @property
+    def audit(self) -> Audit:
+        """Where it writes down what it does."""
+        return self._kept.audit
+
+    @property
     def identities(self) -> list[Identity]:
         known = (one.identity for one in self._roll.identities.values())
         return sorted(known, key=lambda one: (one.site, one.node, one.since))

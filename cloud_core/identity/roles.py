@@ -55,7 +55,7 @@ def at(kind: type[Subject], *tokens: str) -> str:
 
 
 _ANY = "*"
-EVENT_KINDS = ("cloned", "usage")
+EVENT_KINDS = ("audit", "cloned", "usage")
 """Events that the cloud listens for, of any site. A hub tells a leaf node of a subscription with
 wildcards only if that is within what the leaf node may publish, or a subject without wildcards is
 within the subscription: so each kind is named once."""

@@ -21,6 +21,7 @@ from edge_agent.bus.base import Bus, Delivery
 from edge_agent.clock import Clock
 from edge_agent.config import Config
 from middle_tier.desired import Desired
+from middle_tier.refused import Refused, recorded
 from protocol.codec import Frame
 from protocol.errors import DecodeError, MeshError
 from protocol.identity import Cloned, Enrol, Identified, Renew
@@ -62,11 +63,12 @@ class Server:
 
 
 class Service:
-    """The mutable state is the work under way."""
+    """The mutable state is the work under way, and how many were refused."""
 
     def __init__(self, bus: Bus, registry: Registry) -> None:
         self._bus = bus
         self._registry = registry
+        self.refused = Refused()
         self._work: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -119,6 +121,7 @@ class Service:
                 answer = await self._registry.renew(asked)
         except MeshError as error:
             log.warning("refused %s: %s", asked.kind, error)
+            self.refused.add(f"{asked.kind}: {error.error}")
             answer = Done(ok=False, detail=error.error)
         self._bus.publish(reply, Frame(answer))
 
@@ -144,7 +147,11 @@ async def serving(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(registry.following())
         await stack.enter_async_context(beside(_provided(registry, nodes, server), "provided"))
-        await stack.enter_async_context(Service(bus, registry).open())
+        service = Service(bus, registry)
+        await stack.enter_async_context(
+            recorded(service.refused, registry.audit, server.clock, "enrolment-refused", "devices")
+        )
+        await stack.enter_async_context(service.open())
         await stack.enter_async_context(told)
         yield
 

@@ -3,7 +3,7 @@
 import logging
 
 from edge_agent.bus.absent import absent
-from edge_agent.bus.streams import Deal
+from edge_agent.bus.streams import Deal, Most
 from edge_agent.clock import Clock, SystemClock, heed
 from protocol.errors import UnreachableError
 
@@ -45,19 +45,21 @@ class NatsStreams:
         except _FOREIGN as error:
             raise UnreachableError(f"not kept on {subject}: {type(error).__name__}") from error
 
-    async def take(self, stream: str, subject: str, deal: Deal) -> None:
+    async def take(
+        self, stream: str, subject: str, deal: Deal, *, most: Most | None = None
+    ) -> None:
         while True:
             try:
-                await self._taking(stream, subject, deal)
+                await self._taking(subject, _config(stream, subject, most), deal)
             except _FOREIGN as error:
                 log.debug("the stream %s: %s", stream, error)
             await self._clock.sleep(RETRY_S)
 
-    async def _taking(self, stream: str, subject: str, deal: Deal) -> None:
+    async def _taking(self, subject: str, config: api.StreamConfig, deal: Deal) -> None:
         """Take until something fails."""
         js = self._js()
-        await _make(js, stream, subject)
-        taker = await js.pull_subscribe(subject, TAKER, stream)
+        await js.add_stream(config)  # one that is there as it is to be is no error
+        taker = await js.pull_subscribe(subject, TAKER, config.name)
         try:
             while True:
                 heed()
@@ -79,9 +81,12 @@ async def _some(taker: JetStreamContext.PullSubscription) -> list[Msg]:
         return []
 
 
-async def _make(js: JetStreamContext, stream: str, subject: str) -> None:
+def _config(stream: str, subject: str, most: Most | None) -> api.StreamConfig:
     config = api.StreamConfig(
         name=stream, subjects=[subject], retention=api.RetentionPolicy.WORK_QUEUE,
         max_bytes=MAX_BYTES, discard=api.DiscardPolicy.NEW, duplicate_window=120,
     )  # fmt: skip
-    await js.add_stream(config)  # one that is there as it is to be is no error
+    if most is not None:
+        config.max_msgs_per_subject, config.max_msg_size = most
+        config.discard_new_per_subject = True
+    return config

@@ -4,10 +4,19 @@ For what must arrive, once: usage, events. Not for queries, nor for what nodes t
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Deal = Callable[[str, bytes], Awaitable[None]]
 """Deals with a message: its subject, and what it says."""
+
+
+class Most(NamedTuple):
+    """What a stream takes before somebody has dealt with it: no sender fills it for the others."""
+
+    messages: int
+    """On one subject, which is one sender."""
+    bytes: int
+    """Of a message."""
 
 
 class Streams(Protocol):
@@ -20,8 +29,12 @@ class Streams(Protocol):
         """
         ...
 
-    async def take(self, stream: str, subject: str, deal: Deal) -> None:
+    async def take(
+        self, stream: str, subject: str, deal: Deal, *, most: Most | None = None
+    ) -> None:
         """Hand every message on `subject` to `deal`, in order, for ever; the stream is made.
+
+        With `most`, what a sender puts beyond that is not kept, and the sender told so.
 
         What `deal` has returned from is gone; what it was in when the process died comes again.
         """

@@ -36,7 +36,7 @@ class Warm:
 
 @dataclass(frozen=True, slots=True)
 class Unloadable:
-    """One that is not, and why; `for_good` when trying again cannot help."""
+    """One that is not, and why; `for_good` when its bytes are not to be trusted."""
 
     detail: str
     for_good: bool

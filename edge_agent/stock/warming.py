@@ -31,7 +31,10 @@ Then = Callable[[str], None]
 
 
 class Warming:
-    """Makes holdings warm and cold. `woken` hears that one may run, `failed` that one cannot."""
+    """Makes holdings warm and cold. `woken` hears that one may run, `failed` that one cannot.
+
+    `refused` hears of bytes that are not to be trusted.
+    """
 
     def __init__(
         self, holdings: Holdings, loader: Loader, clock: Clock, *, measure_s: float
@@ -40,6 +43,7 @@ class Warming:
         """Grows with what the node says of itself: profiles, and what it cannot run."""
         self.woken: Callable[[Holding], None] = _ignored
         self.failed: Callable[[Holding, str], None] = _ignored
+        self.refused: Callable[[Holding, str], None] = _ignored
         self.changed: Callable[[], None] = _ignored
         self._holdings = holdings
         self._loader = loader
@@ -138,6 +142,8 @@ class Warming:
         holding.state, holding.fault = "cold", result.detail
         holding.retry_at = inf if result.for_good else self._clock.now() + RETRY_S
         self.revision += 1
+        if result.for_good:
+            self.refused(holding, result.detail)
         self.failed(holding, result.detail)
         self._tell(holding, result.detail)
 

@@ -16,6 +16,7 @@ from edge_agent.clock import SystemClock
 from edge_agent.identity.credentials import Credentials
 from edge_agent.identity.enrolment import Joining, asking, enrolled, renew, ticket
 from edge_agent.identity.passport import Passport
+from middle_tier.refused import recorded
 from middle_tier.routing.ears import Ears
 from middle_tier.sight import clones
 from middle_tier.view import View
@@ -39,6 +40,7 @@ class Cloud:
     ground: Grounds
     registry: Registry
     bus: NatsBus
+    audit: Remembered
 
     async def token(self, **changes) -> str:
         return await self.registry.issue(WANTED.model_copy(update=changes), "ann")
@@ -52,22 +54,24 @@ class Cloud:
 
 @asynccontextmanager
 async def a_cloud(ground: Grounds, root: bytes | None = None):
-    clock = SystemClock()
+    clock, audit = SystemClock(), Remembered()
     ground.holds("cloud", "cloud", "cloud", "cloud")
     ground.holds("resolver", "cloud", "cloud", "cloud")
     passport = Passport.read(ground.path("cloud", "cloud", "cloud"))
     url, resolver = f"nats://127.0.0.1:{ground.hub}", Resolver(clock)
     async with connecting(url, name="cloud", passport=passport) as bus:
         bucket = await bus.buckets().bucket(BUCKET)
-        kept = Kept(bucket, ground.authority, Remembered(), clock, root=root)
+        kept = Kept(bucket, ground.authority, audit, clock, root=root)
         registry = Registry(kept, resolver.tell)
+        service = Service(bus, registry)
         system = ground.path("resolver", "cloud", "cloud")
         async with (
             registry.following(),
-            Service(bus, registry).open(),
+            recorded(service.refused, audit, clock, "enrolment-refused", "devices"),
+            service.open(),
             resolver.telling(url, system, None, lambda: (registry.mesh_jwt(),)),
         ):
-            yield Cloud(ground, registry, bus)
+            yield Cloud(ground, registry, bus, audit)
 
 
 async def test_a_device_joins_at_its_site_with_a_key_of_its_own(ground, tmp_path):
@@ -115,6 +119,14 @@ async def test_a_replayed_token_lets_no_second_device_in(ground, tmp_path):
         with pytest.raises(ForbiddenError, match="used up"):
             await cloud.joins(tmp_path, token, "cam-c")
         assert [one.node for one in cloud.registry.identities if one.node == "cam-c"] == []
+
+        def refused() -> list[object]:
+            entries = cloud.audit.entries
+            return [said["error"] for kind, said in entries if kind == "enrolment-refused"]
+
+        await eventually(refused)
+        assert "used up" in str(refused())
+        assert token not in str(cloud.audit.entries)
 
 
 @pytest.mark.parametrize(
