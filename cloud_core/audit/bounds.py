@@ -81,7 +81,7 @@ class Bounds:
         if whole is None:
             return False
         own = whole.node(node, now)
-        for speaker in (own, whole):  # what one has said before comes first
+        for speaker in dict.fromkeys((own, whole)):  # what one has said before comes first
             if speaker.suppressed or not speaker.rate.take(now):
                 speaker.suppressed += 1
                 return False

@@ -6,7 +6,11 @@ import pytest
 
 from edge_agent.audit import Remembered
 from edge_agent.clock import ManualClock
+from middle_tier.gate import Gate
 from middle_tier.refused import MAX_REASONS, OTHER, TELL_S, Counted, Refused, recorded
+from middle_tier.register import Register
+from protocol.errors import UnauthenticatedError
+from tests.middle_tier.http_parts import a_gate, a_token
 
 
 def test_the_first_is_told_at_once_and_the_rest_a_minute_later():
@@ -73,3 +77,36 @@ async def test_no_token_is_in_what_is_told(secret):
     async with recorded(refused, audit, ManualClock()):
         refused.add("the token is not a JWT")
     assert secret not in str(audit.entries)
+
+
+def counted(gate):
+    return {(one.reason, one.tenant): one.times for one in gate.refused.due(0.0)}
+
+
+async def test_a_gate_counts_what_it_does_not_believe_and_names_only_who_is_proved():
+    clock = ManualClock()
+    gate, token = a_gate(clock), a_token(clock)
+    gate.admit(token)
+    await clock.advance(3700)
+    for header in (None, "Bearer x", "Basic x", token, token):
+        with pytest.raises(UnauthenticatedError):
+            gate.caller(header)
+    assert counted(gate) == {
+        ("no token was sent", ""): 1,
+        ("the token is not a JWT", ""): 1,
+        ("the Authorization header does not carry a bearer token", ""): 1,
+        ("the token has expired", "acme"): 2,
+    }
+
+
+def test_an_account_that_is_nobody_s_is_counted():
+    register = Register(heard=True)
+    gate = Gate({}, ManualClock(), register=register)
+    with pytest.raises(UnauthenticatedError):
+        gate.native("A" * 56)
+    assert counted(gate) == {("this account is no tenant's of this mesh", ""): 1}
+
+
+def test_what_is_counted_says_nothing_to_the_caller():
+    """Whose token it was is for the audit log."""
+    assert "acme" not in str(UnauthenticatedError("revoked", "hint", whose="acme").body())

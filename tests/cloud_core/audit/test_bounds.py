@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_core.audit import bounds
-from cloud_core.audit.bounds import ALL, NODE_BURST, SITE_BURST, Bounds, Suppressed
+from cloud_core.audit.bounds import ALL, MAX_NODES, NODE_BURST, SITE_BURST, Bounds, Suppressed
 from edge_agent.reports import journal
 
 
@@ -32,6 +32,16 @@ def test_a_site_with_nodes_without_number_gets_its_burst_and_other_sites_are_hea
     assert heard == SITE_BURST
     assert admitted(limits, "site-2", "good", 5) == 5
     assert Suppressed("site-1", ALL, 9000 - SITE_BURST) in limits.due(60.0)
+
+
+def test_what_is_remembered_of_a_site_is_bounded_and_its_nodes_beyond_count_as_its_own():
+    limits = Bounds()
+    for number in range(SITE_BURST):
+        assert limits.admit("site-1", f"made-up-{number}", 0.0)
+    assert limits.admit("site-1", "beyond", 5.0)
+    assert repr(limits) == f"<Bounds of {MAX_NODES} nodes in 1 sites>"
+    assert admitted(limits, "site-1", "beyond", 100, 5.0) == 4
+    assert limits.due(60.0) == (Suppressed("site-1", ALL, 96),)
 
 
 def test_a_flood_that_goes_on_is_an_entry_now_and_then():

@@ -73,6 +73,16 @@ def test_a_flood_takes_no_more_than_so_much_disk_and_is_counted(tmp_path):
     assert sum(1 + one.unsaid for one in reports) == 1000
 
 
+def test_a_cut_of_a_year_takes_no_more_than_so_much_disk(tmp_path):
+    clock = ManualClock()
+    journal = a_journal(tmp_path, clock)
+    for _ in range(365):
+        clock._now += 86400.0  # noqa: SLF001  # nobody sleeps
+        refuse(journal)
+    assert journal.waiting == MAX_WAITING
+    assert sum(1 + one.unsaid for one in taken(journal)) == 365
+
+
 def test_what_came_when_all_was_being_told_is_counted_with_the_next(tmp_path):
     clock = ManualClock()
     journal = a_journal(tmp_path, clock)

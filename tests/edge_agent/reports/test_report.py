@@ -37,7 +37,17 @@ def test_what_does_not_fit_is_refused(changes):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b"\xff", b"[" * 4000, b'{"at": NaN}', b" " * (MAX_BYTES + 1)]
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        said() + b" " * MAX_BYTES,
+        b"\xff",
+        b"[" * 4000,
+        b'{"at": NaN}',
+        b" " * (MAX_BYTES + 1),
+    ],
 )
 def test_what_is_no_report_is_refused_and_not_repeated(data):
     with pytest.raises(DecodeError) as refused:
