@@ -8,11 +8,13 @@ Whoever would rather speak HTTP uses `client`. The frames are in protocol/README
 languages.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Unpack
 
 import numpy as np
@@ -28,6 +30,7 @@ from middle_tier.routing.refusals import as_error_of_site
 from protocol.codec import Frame
 from protocol.errors import (
     BadRequestError,
+    ConflictError,
     DecodeError,
     ForbiddenError,
     MeshError,
@@ -35,11 +38,12 @@ from protocol.errors import (
     OverBudgetError,
     UnreachableError,
 )
-from protocol.messages import Answer, Query, Refusal, Replies, Want
+from protocol.messages import Answer, Cancel, Query, Refusal, Replies, Want
 from protocol.types import Datatype, Tensor
 
 SUBJECT = "tiermesh.ask"
-"""In the tenant's account: the only one that leads out of it."""
+CANCEL = "tiermesh.cancel"
+"""In the tenant's account: the only ones that lead out of it."""
 MARGIN_S = 1.0
 """Waited beyond the hard deadline, for the refusal that says so."""
 _NAMES: dict[np.dtype[Any], Datatype] = {dtype: name for name, dtype in DTYPES.items()}
@@ -65,6 +69,7 @@ class NativeMesh:
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
+        self._prefix = token_hex(6)
         self._numbers = count(1)
 
     async def ask(
@@ -72,22 +77,29 @@ class NativeMesh:
         task: str,
         inputs: Mapping[str, npt.ArrayLike],
         *,
+        id: str | None = None,  # noqa: A002  # the wire's word
         timeout_ms: float | None = None,
         **wants: Unpack[Wants],
     ) -> NativeResult:
         """Ask `task` for the answer to `inputs`: arrays of its own datatypes and shapes, by name.
 
-        `timeout_ms` is the hard deadline; by default 4 x latency_ms, at least 1 s.
+        `timeout_ms` is the hard deadline; by default 4 x latency_ms, at least 1 s. `id` names the
+        query: asked again within a minute it is answered, not run again. Cancelling this cancels
+        the query in the mesh.
         """
         want = Want(task=task, **wants)
         deadline_ms = timeout_ms or max(4.0 * want.latency_ms, 1000.0)
         arrays = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
         tensors = tuple(_tensor(name, array) for name, array in arrays.items())
-        query = Query(
-            id=f"q-{next(self._numbers)}", want=want, deadline_ms=deadline_ms, inputs=tensors
-        )
+        name = id or f"{self._prefix}-{next(self._numbers)}"
+        query = Query(id=name, want=want, deadline_ms=deadline_ms, inputs=tensors)
         frame = Frame(query, tuple(array.tobytes() for array in arrays.values()))
-        reply = await self.bus.request(SUBJECT, frame, deadline_ms / 1000.0 + MARGIN_S)
+        try:
+            reply = await self.bus.request(SUBJECT, frame, deadline_ms / 1000.0 + MARGIN_S)
+        except asyncio.CancelledError:
+            with suppress(MeshError):  # cut off: the deadline ends it
+                self.bus.publish(CANCEL, Frame(Cancel(ids=(name,))))
+            raise
         return _result(reply)
 
 
@@ -130,6 +142,8 @@ def _error(refusal: Refusal) -> MeshError:
             return ForbiddenError(refusal.detail)
         case "over_budget":
             return OverBudgetError(refusal.detail)
+        case "conflict":
+            return ConflictError(refusal.detail)
         case "unreachable":
             return UnreachableError(refusal.detail)
         case _:

@@ -5,6 +5,7 @@ they come and go. On the way out: no more queries are taken, what is under way i
 node drains and leaves.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -35,6 +36,7 @@ from middle_tier.gate import Gate, read_keys
 from middle_tier.http.door import opened
 from middle_tier.http.ingress import Limits, serving
 from middle_tier.http.policies import PolicyRoutes
+from middle_tier.http.replay import Replays
 from middle_tier.http.tally import Tally
 from middle_tier.http.webroutes import Route
 from middle_tier.joined import JoinedBus
@@ -66,6 +68,8 @@ class Parts:
     meter: Meter
     streams: Streams | None
     """None: there is no NATS server."""
+    replays: Replays
+    """What tenants have asked of late, by whichever way."""
 
 
 Extra = Callable[[Parts], Sequence[Route]]
@@ -120,12 +124,15 @@ async def running(
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
         await enter(routers.running(router, below=below, drain_s=config.drain_s))
         _seen(own, router)
-        parts = Parts(router, gate, wanted, meter, streams)
+        parts = Parts(
+            router, gate, wanted, meter, streams, Replays(clock, asyncio.get_running_loop())
+        )  # fmt: skip
         routes = _routes(config, parts, extra, kept)
         url = await enter(
             serving(
                 router, gate, door=door, extra_routes=routes, clock=clock,
                 limits=Limits(grace_s=config.drain_s), tally=meter.tally,
+                replays=parts.replays,
             )
         )  # fmt: skip
         await enter(_uplinked(config, router))
@@ -233,7 +240,7 @@ async def _answering(parts: Parts) -> AsyncIterator[None]:
         await stack.enter_async_context(Routes(router).open())
         if gate.register is not None and parts.streams is not None:
             tally, clock = parts.meter.tally, router.clock
-            natively = Natively(router.bus, router, gate, tally, clock)
+            natively = Natively(router.bus, router, gate, tally, clock, replays=parts.replays)
             await stack.enter_async_context(natively.open())
         yield
 

@@ -116,6 +116,7 @@ RefusalReason = Literal[
     "unreachable",
     "forbidden",  # to a tenant that connects natively, as the next
     "over_budget",
+    "conflict",
 ]
 
 

@@ -152,3 +152,9 @@ class NativeSubject(Subject):
     def __post_init__(self) -> None:
         if not re.match(ACCOUNT_PATTERN, self.account) or self.account.endswith("\n"):
             raise BadNameError(f"{self.account[:80]!r} is not an account's public key")
+
+
+class CancelSubject(NativeSubject):
+    """tm.v1.cancel.<account>: who wants no answer any more, on `tiermesh.cancel` there."""
+
+    word = "cancel"

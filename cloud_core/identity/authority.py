@@ -22,10 +22,11 @@ from edge_agent.identity import nkeys
 from edge_agent.identity.credentials import Credentials
 from protocol.errors import ConflictError, MeshError, UntrustedError
 from protocol.names import check_name
-from protocol.subjects import ROOT, NativeSubject
+from protocol.subjects import ROOT, CancelSubject, NativeSubject
 
 MESH, SYSTEM = "MESH", "SYS"
 QUERIES = f"{ROOT}.{NativeSubject.word}"
+CANCELS = f"{ROOT}.{CancelSubject.word}"
 """Where tenants' own accounts ask: the next token is the account's key."""
 EVERYBODY = "*"
 """In place of a key: all of an account."""
@@ -115,21 +116,25 @@ class Authority:
 
         `public` is the account's key, `signing` the one that the tenant signs its users with.
 
-        It publishes on `tiermesh.ask`; what arrives in MESH is `QUERIES` with the account's key as
-        its last token, which the server puts there: who asks is not for the tenant to say.
+        It publishes on `tiermesh.ask` and `.cancel`; what arrives in MESH is `QUERIES` (`CANCELS`)
+        with the account's key as its last token, which the server puts there: who asks is not for
+        the tenant to say.
         `ended`: it asks no more, and whoever is connected with it is cut off.
         """
         nkeys.public_key(public, "A")
         signer = Signer(_seed(self.folder / "signing.nk", "O"), "O")
-        asked = {
-            "name": "ask", "account": self.accounts.mesh, "type": "service",
-            "subject": f"{QUERIES}.{public}", "local_subject": "tiermesh.ask",
-        }  # fmt: skip
+        imports = tuple(
+            {
+                "name": verb, "account": self.accounts.mesh, "type": "service",
+                "subject": f"{there}.{public}", "local_subject": f"tiermesh.{verb}",
+            }
+            for verb, there in (("ask", QUERIES), ("cancel", CANCELS))
+        )  # fmt: skip
         name = check_name(tenant, "tenant")
         if ended:
             said = Account(name, public, revoked={EVERYBODY: FOREVER}, connections=0)
         else:
-            said = Account(name, public, {signing: TENANT}, imports=(asked,))
+            said = Account(name, public, {signing: TENANT}, imports=imports)
         return claims.account(signer, said, now=int(now))
 
     def user_jwt(self, holder: Holder, public: str, *, now: float, lifetime_s: float | None) -> str:
@@ -157,13 +162,16 @@ class Authority:
         return minted
 
     def _mesh(self, revoked: Mapping[str, int]) -> Account:
-        queries = {
-            "name": "queries", "type": "service", "subject": f"{QUERIES}.*",
-            "account_token_position": len(QUERIES.split(".")) + 1,
-        }  # fmt: skip
+        exports = tuple(
+            {
+                "name": name, "type": "service", "subject": f"{there}.*",
+                "account_token_position": len(there.split(".")) + 1,
+            }
+            for name, there in (("queries", QUERIES), ("cancels", CANCELS))
+        )  # fmt: skip
         return Account(
             MESH, self.accounts.mesh, self._scopes(MESH_ROLES), revoked,
-            exports=(queries,), keeps_streams=True,
+            exports=exports, keeps_streams=True,
         )  # fmt: skip
 
     def _scopes(self, roles: Mapping[str, Template]) -> dict[str, Template]:

@@ -14,6 +14,10 @@ from edge_agent.clock import Clock
 from middle_tier.register import Native, Register
 from protocol.errors import ConflictError, UnknownError
 
+FORGET_S = 60 * 86_400.0
+"""How long servers are told that an account has ended: a site that was cut off for longer lets its
+users in, whom every gate then refuses."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -57,12 +61,13 @@ class Natives:
     async def end(self, tenant: str, by: str) -> int:
         """Disconnect a tenant's accounts for good; return how many there were."""
         ended = await self._end(tenant, by)
+        await self._forget()
         self._tell()
         return ended
 
     def jwts(self) -> tuple[str, ...]:
         """Return every account as servers must be told it."""
-        known = tuple(self._held.register.natives.values())
+        known = [one for one in self._held.register.natives.values() if not self._past(one)]
         self._minted = {native: self._jwt(native) for native in known}
         return tuple(self._minted.values())
 
@@ -79,6 +84,16 @@ class Natives:
             # Later than it was made, or a server would keep what it was told then.
             await self._keep(one.model_copy(update={"ended": max(now, one.since + 1)}))
         return len(found)
+
+    async def _forget(self) -> None:
+        """Let go of those that nobody is told of any more: gates refuse whom none of them knows."""
+        past = [one for one in self._held.register.natives.values() if self._past(one)]
+        for one in past:
+            await self._held.bucket.delete(f"native.{one.account}")
+            self._held.register.put(f"native.{one.account}", None)
+
+    def _past(self, one: Native) -> bool:
+        return one.ended is not None and self._held.clock.wall() - one.ended > FORGET_S
 
     async def _keep(self, native: Native, expected: int | None = None) -> None:
         key, line = f"native.{native.account}", native.model_dump_json(exclude_none=True).encode()

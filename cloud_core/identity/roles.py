@@ -11,6 +11,7 @@ from protocol.subjects import (
     AdvertSubject,
     AskSubject,
     BlobSubject,
+    CancelSubject,
     ControlSubject,
     EventSubject,
     IdentitySubject,
@@ -91,6 +92,7 @@ SITE_ROLE = Template(
         at(EventSubject, SITE, _ANY, _ANY),
         at(RouteSubject, SITE),
         at(NativeSubject, _ANY),
+        at(CancelSubject, _ANY),
         at(BlobSubject, SITE),
         INBOX,
     ),
@@ -151,8 +153,8 @@ MESH_ROLES = {
     for template in (AGENT, SITE_ROLE, CLOUD, OPERATOR, OBSERVER, BOOTSTRAP, LEAF_ROLE)
 }
 
-TENANT = Template("tenant", publish=("tiermesh.ask",), subscribe=("_INBOX.>",))
-"""In a tenant's own account, which nothing but its queries leaves."""
+TENANT = Template("tenant", publish=("tiermesh.ask", "tiermesh.cancel"), subscribe=("_INBOX.>",))
+"""In a tenant's own account, which nothing but its queries and their cancelling leaves."""
 
 UPDATE = "$SYS.REQ.CLAIMS.UPDATE"
 SYSTEM_ROLES = {

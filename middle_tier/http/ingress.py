@@ -62,6 +62,7 @@ async def serving(  # noqa: PLR0913  # all but two have defaults
     clock: Clock | None = None,
     limits: Limits = Limits(),  # frozen
     tally: Tally | None = None,
+    replays: Replays | None = None,
 ) -> AsyncIterator[str]:
     """Serve until the block ends; yields the URL. `door`: where; none: a free port of loopback.
 
@@ -71,7 +72,7 @@ async def serving(  # noqa: PLR0913  # all but two have defaults
     async with _tasks() as tasks, AsyncExitStack() as stack:
         door = door or stack.enter_context(opened())
         tally = tally or Tally(clock.wall())
-        inference = Inference(router, gate, clock, Replays(clock, tasks), tally)
+        inference = Inference(router, gate, clock, replays or Replays(clock, tasks), tally)
         runner = web.AppRunner(
             application(all_routes(inference, clock, extra_routes)),
             access_log=None,

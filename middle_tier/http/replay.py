@@ -7,7 +7,7 @@ may try again under the same id.
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from edge_agent.clock import Clock
 from middle_tier.http.oip import Response
@@ -15,6 +15,14 @@ from protocol.errors import ConflictError
 
 Key = tuple[str, str]
 """Tenant and request id."""
+
+
+class Spawning(Protocol):
+    """A task group, or the loop itself: whoever waits for a task ends it."""
+
+    def create_task(
+        self, coro: Coroutine[Any, Any, Response], *, name: str
+    ) -> asyncio.Task[Response]: ...
 
 
 @dataclass(slots=True)
@@ -35,7 +43,7 @@ class Replays:
     def __init__(
         self,
         clock: Clock,
-        tasks: asyncio.TaskGroup,
+        tasks: Spawning,
         *,
         keep_s: float = 60.0,
         max_kept: int = 10_000,

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_core.cli.natives import minted
-from cloud_core.identity.authority import QUERIES, Authority
+from cloud_core.identity.authority import CANCELS, QUERIES, Authority
 from cloud_core.identity.claims import Signer
 from cloud_core.identity.natives import Held, Natives
 from cloud_core.identity.resolver import Resolver
@@ -21,6 +21,7 @@ from edge_agent.clock import ManualClock, SystemClock
 from edge_agent.identity import nkeys
 from edge_agent.identity.passport import Passport, keep
 from middle_tier.gate import Gate
+from middle_tier.http.replay import Replays
 from middle_tier.http.tally import Tally
 from middle_tier.native import SUBJECT, native
 from middle_tier.natively import Natively
@@ -63,7 +64,8 @@ class Mesh:
         self.tenants.leaving = self.natives.end
         quiet = ManualClock()
         self.gate = Gate({}, quiet, register=self.register)
-        self.natively = Natively(bus, self.router, self.gate, self.tally, quiet)
+        replays = Replays(quiet, asyncio.get_running_loop())
+        self.natively = Natively(bus, self.router, self.gate, self.tally, quiet, replays=replays)
 
     async def give(self, name):
         """What `tiermesh tenants credentials` does; the file that it writes."""
@@ -199,12 +201,19 @@ async def test_its_credentials_open_nothing_else(mesh):
     ):
         await listener.listens("tm.v1.*.>")
         publications = (
-            f"{QUERIES}.{other}", f"{QUERIES}.{account}", "tm.v1.route.cloud",
+            f"{QUERIES}.{other}", f"{QUERIES}.{account}", f"{CANCELS}.{other}", "tm.v1.route.cloud",
             "tm.v1.evt.cloud.a.usage", "$JS.API.INFO", "$SYS.REQ.CLAIMS.UPDATE",
         )  # fmt: skip
         for subject in publications:
             await app.says(subject)
-        subscriptions = (">", "tm.v1.>", "tm.v1.ad.*.*.*", "$SYS.>", "tiermesh.ask")
+        subscriptions = (
+            ">",
+            "tm.v1.>",
+            "tm.v1.ad.*.*.*",
+            "$SYS.>",
+            "tiermesh.ask",
+            "tiermesh.cancel",
+        )
         for subject in subscriptions:
             await app.listens(subject)
         await listener.says("tm.v1.sum.cloud")
