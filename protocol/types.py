@@ -1,6 +1,7 @@
 """The small types that messages and manifests share: tensors, distributions, prices."""
 
 from bisect import bisect_left
+from functools import lru_cache
 from math import exp, log, prod
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -76,6 +77,11 @@ Datatype = Literal[
 Dimension = Annotated[int, Field(ge=0, lt=2**31), Meta(ge=0, lt=2**31)]
 
 
+@lru_cache(1024)
+def _nbytes(datatype: Datatype, shape: tuple[int, ...]) -> int:
+    return prod(shape) * ITEM_BYTES[datatype]
+
+
 class Tensor(Record, frozen=True, kw_only=True, gc=False):
     """What one tensor of a frame is; its bytes follow the header, little-endian, row-major."""
 
@@ -92,7 +98,7 @@ class Tensor(Record, frozen=True, kw_only=True, gc=False):
 
     @property
     def nbytes(self) -> int:
-        return prod(self.shape) * ITEM_BYTES[self.datatype]
+        return _nbytes(self.datatype, self.shape)
 
 
 class Axes(Wire):

@@ -6,7 +6,7 @@ Nothing is kept across a restart, and no payload and no request id is ever count
 
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,6 +22,9 @@ BUCKETS_MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 """Upper bounds of the latency histogram."""
 
 _INTERNAL = 500
+
+AT_ONCE = 64
+"""Answers are added up when so many have come, or somebody looks: together it is cheaper."""
 
 KEPT = 64
 """Decisions that are remembered, for people who watch."""
@@ -81,38 +84,57 @@ class Tally:
     def __init__(self, started: float) -> None:
         self.started = started
         """Seconds since the epoch."""
-        self.outcomes: defaultdict[tuple[str, str, Outcome], int] = defaultdict(int)
-        """By task (empty: none that exists), tier (empty: none answered) and outcome."""
-        self.served: defaultdict[tuple[str, str, str], Served] = defaultdict(Served)
-        """By task, tier and variant."""
-        self.usage: defaultdict[str, Usage] = defaultdict(Usage)
-        """By tenant."""
-        self.recent: deque[Decided] = deque(maxlen=KEPT)
-        """The last decisions, the newest last."""
+        self._outcomes: defaultdict[tuple[str, str, Outcome], int] = defaultdict(int)
+        self._served: defaultdict[tuple[str, str, str], Served] = defaultdict(Served)
+        self._usage: defaultdict[str, Usage] = defaultdict(Usage)
+        self._recent: deque[Decided] = deque(maxlen=KEPT)
+        self._fresh: list[tuple[Decided, int]] = []
+        """Not added up yet; and the rows of each."""
         self.asked: deque[Asked] = deque(maxlen=REMEMBERED)
         """The last queries that were no mistake, in the order in which they ended."""
 
     def __repr__(self) -> str:
-        return f"<Tally {sum(self.outcomes.values())} queries, {len(self.usage)} tenants>"
+        return f"<Tally {sum(self.outcomes.values())} queries, {len(self._usage)} tenants>"
 
     def answered(
         self, tenant: str, task: str, answer: Answer, *, rows: int, elapsed_ms: float, met: bool
     ) -> None:
-        self.outcomes[task, answer.tier, "met" if met else "late"] += 1
-        self.served[task, answer.tier, answer.variant].add(answer, rows, elapsed_ms)
-        self.recent.append((tenant, task, answer, elapsed_ms, met))
-        usage = self.usage[tenant]
-        usage.queries += 1
-        usage.answered += 1
-        usage.met += met
-        usage.rows += rows
-        usage.cost_usd += answer.cost_usd
+        self._fresh.append(((tenant, task, answer, elapsed_ms, met), rows))
+        if len(self._fresh) >= AT_ONCE:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        for decided, rows in fresh:
+            tenant, task, answer, elapsed_ms, met = decided
+            self._outcomes[task, answer.tier, "met" if met else "late"] += 1
+            self._served[task, answer.tier, answer.variant].add(answer, rows, elapsed_ms)
+            usage = self._usage[tenant]
+            usage.queries += 1
+            usage.answered += 1
+            usage.met += met
+            usage.rows += rows
+            usage.cost_usd += answer.cost_usd
+        self._recent.extend(decided for decided, _ in fresh[-KEPT:])
+
+    @property
+    def outcomes(self) -> Mapping[tuple[str, str, Outcome], int]:
+        """By task (empty: none that exists), tier (empty: none answered) and outcome."""
+        self._add_up()
+        return self._outcomes
+
+    @property
+    def recent(self) -> Sequence[Decided]:
+        """The last decisions, the newest last."""
+        self._add_up()
+        return self._recent
 
     def used(self) -> dict[str, Used]:
         """What each tenant has used since the start."""
+        self._add_up()
         return {
             tenant: Used(one.queries, one.answered, one.met, one.rows, one.cost_usd)
-            for tenant, one in self.usage.items()
+            for tenant, one in self._usage.items()
         }
 
     def by_tier(self) -> dict[tuple[str, str], Served]:
@@ -126,16 +148,17 @@ class Tally:
     def _summed(
         self, key: Callable[[str, str, str], tuple[str, str]]
     ) -> dict[tuple[str, str], Served]:
+        self._add_up()
         sums: defaultdict[tuple[str, str], Served] = defaultdict(Served)
-        for place, served in self.served.items():
+        for place, served in self._served.items():
             sums[key(*place)].join(served)
         return sums
 
     def failed(self, tenant: str | None, task: str, outcome: Outcome) -> None:
         """Count a query that was not answered; `tenant` is None before it was known."""
-        self.outcomes[task, "", outcome] += 1
+        self._outcomes[task, "", outcome] += 1
         if tenant is not None and outcome != "invalid":
-            self.usage[tenant].queries += 1
+            self._usage[tenant].queries += 1
 
 
 def outcome_of(error: MeshError) -> Outcome:

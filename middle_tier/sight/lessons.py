@@ -50,8 +50,11 @@ class Lessons:
         if not self._answers:
             return
         answers, self._answers = self._answers, []
-        for seen, candidate, _, way_ms, at in answers:
-            _travelled(seen, candidate, way_ms, at)
+        last: tuple[Seen[Capacity], float] | None = None
+        for seen, candidate, answer, way_ms, at in answers:
+            if last != (seen, answer.run_ms):  # else they ran together, and came together
+                _travelled(seen, candidate, way_ms, at)
+                last = seen, answer.run_ms
         self._runs.ran((seen.members[""], answer, at) for seen, _, answer, _, at in answers)
         fresh = {seen for seen, *_ in answers}
         self._sampled |= fresh

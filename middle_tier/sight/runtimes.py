@@ -93,17 +93,25 @@ class RunTimes:
             self._table.sums.sum_factors(pool, variant)
 
     def _learn(self, pool: Pool, member: Member, answers: Sequence[Answer], now: float) -> None:
-        """Learn from runs of one variant, the last of which was answered now."""
+        """Learn from runs of one variant, the last of which was answered now.
+
+        Those that ran in one batch are one run, unless it was a surprise.
+        """
         variant = answers[0].variant
         at, one, all_ = pool.index[variant], self._member(member, now), self._class(pool, now)
         scatters = self._spread(pool, at).add
+        last_ms, ratio = -1.0, 1.0
         for answer in answers:
+            if answer.run_ms == last_ms:
+                scatters(ratio)
+                continue
             ratio = self._correct(pool, member, at, answer)
             surprising = ratio > SURPRISE or ratio * SURPRISE < 1.0
             if surprising or one.streak.count or all_.streak.count or member in all_.held:
                 self._judge(pool, member, (at, ratio))
             else:  # as nearly always
                 scatters(ratio)
+                last_ms = answer.run_ms
         observed = one.observed.get(variant)
         if observed is None:
             observed = one.observed[variant] = deque(maxlen=SHOWN)
