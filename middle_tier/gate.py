@@ -39,7 +39,7 @@ class Foreign(Protocol):
 class Caller:
     """Who asks, what they may, and what they have used. One for each token that is known."""
 
-    __slots__ = ("_clock", "_fairness", "_party", "_share", "accounts", "claims")
+    __slots__ = ("_clock", "_fairness", "_party", "accounts", "claims", "share")
 
     def __init__(
         self, claims: Claims, accounts: tuple[Account, ...], clock: Clock,
@@ -49,7 +49,7 @@ class Caller:
         self.accounts = accounts
         self._clock = clock
         self._fairness = fairness
-        self._share = share
+        self.share = share
         self._party = fairness.party(claims.sub, share, clock.now())
 
     def check(self) -> None:
@@ -66,7 +66,7 @@ class Caller:
                 raise refusal
         fairness = self._fairness
         if self._party.gone:
-            self._party = fairness.party(self.claims.sub, self._share, now)
+            self._party = fairness.party(self.claims.sub, self.share, now)
         unfair = fairness.refusal(self._party, now)
         if unfair is not None:
             raise unfair

@@ -117,7 +117,7 @@ class Natively:
         ours = Query(
             id=f"{self._prefix}-{next(self._numbers)}", want=wanted.want,
             deadline_ms=wanted.deadline_ms, inputs=inputs.tensors, tenant=claims.sub,
-            tiers=claims.tiers, traceparent=query.traceparent,
+            tiers=claims.tiers, traceparent=query.traceparent, share=caller.share,
         )  # fmt: skip
         asked = Asked(self, caller, ours, inputs, started, query.id)
         # 5. It was not asked before. (6, that something is left of the budget, is `Asked`'s.)

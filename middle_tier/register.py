@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from protocol.errors import DecodeError, UnauthenticatedError, UnreachableError
 from protocol.subjects import ACCOUNT_PATTERN
 from protocol.tokens import Budget, Claims, Scope
-from protocol.types import Name, NonNegative, Positive, Tier, Wire
+from protocol.types import Name, NonNegative, Tier, Weight, Wire
 
 BUCKET = "tenants"
 READY = "ready"
@@ -38,7 +38,7 @@ class Tenant(Wire):
     tiers: tuple[Tier, ...] | None = None
     budget: Budget = Budget()
     """Of all its tokens together, at each gate; cost of all gates together."""
-    share: Annotated[Positive, Field(le=1000)] = 1.0
+    share: Weight = 1.0
     """Under overload it gets this in proportion to the others' shares."""
     note: Annotated[str, Field(max_length=200)] = ""
 

@@ -30,6 +30,7 @@ from protocol.types import (
     Tensor,
     Tier,
     VariantId,
+    Weight,
     Wire,
 )
 
@@ -62,6 +63,8 @@ class Ask(Record, frozen=True, kw_only=True):
     """Run it even if it is to miss its objective: then in time left over from others."""
     tenant: Name = "local"
     """Tells tenants apart: a digest, so that a node knows none by name."""
+    share: Weight = 1.0
+    """What the tenant gets of a node that has too much to do, in proportion to the others."""
 
     def check(self) -> None:
         check_id(self.id)
@@ -187,6 +190,8 @@ class Query(Record, frozen=True, kw_only=True, tag_field="kind", tag="query"):
     tiers: tuple[Tier, ...] | None = None
     """Where the tenant permits it to run; None: anywhere."""
     traceparent: str | None = None
+    share: Weight = 1.0
+    """The tenant's, as the gate knows it."""
 
     def check(self) -> None:
         check_id(self.id)

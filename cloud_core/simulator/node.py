@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple, Protocol, cast
 from cloud_core.simulator.kinds import Kind
 from edge_agent.admission import finish_ms
 from edge_agent.queue.batching import TYPICAL, Waiting
-from edge_agent.queue.lanes import Lane, Lanes
+from edge_agent.queue.lanes import Lanes
+from edge_agent.queue.strands import Lane
 from edge_agent.stock.holdings import Holding, Holdings
 
 QUEUE_LIMIT = 1024
@@ -122,7 +123,7 @@ class Node:
         if strict and now + finish / 1e3 > job.due:
             free_at = max(now, self.end) if self.busy else now
             run_s = holding.forecast.run_s(1, TYPICAL if job.late else job.ask.percentile)
-            if cold or not lanes.passes(free_at=free_at, due=job.due, run_s=run_s):
+            if cold or not lanes.passes(job.ask, free_at=free_at, due=job.due, run_s=run_s):
                 if not job.late or now + finish / 1e3 > job.deadline:
                     return "deadline"
                 job.due = inf

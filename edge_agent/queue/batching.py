@@ -1,6 +1,6 @@
 """Pure. Which queued asks run together next. When they run is lanes' and the agent's business."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
@@ -32,6 +32,8 @@ class Waiting:
     """It came before the variant was warm."""
     alone: bool = False
     """Never run with others: a batch that it was in has failed."""
+    cost_ms: float = 0.0
+    """What it was counted at when it was queued."""
 
 
 class Batch(NamedTuple):
@@ -47,16 +49,16 @@ class Batch(NamedTuple):
 
 
 def next_batch(
-    asks: Sequence[Waiting],
+    asks: Iterable[Waiting],
     *,
     now: float,
     run_s: Callable[[int, float], float],
     max_rows: int,
 ) -> Batch:
-    """Take asks in order of `due` for as long as every member is still in time.
+    """Take asks in order for as long as every member is still in time.
 
-    `asks` are of one variant and shape, sorted by `due`; `run_s` predicts seconds for rows at a
-    percentile. The first member is the most urgent one, so that its `due` binds the others too.
+    `asks` are of one variant and shape, in the order in which they run: each tenant's by `due`.
+    `run_s` predicts seconds for rows at a percentile.
     """
     members: list[Waiting] = []
     late: list[Waiting] = []
@@ -68,7 +70,7 @@ def next_batch(
         if members and (waiting.alone or members[0].alone or together > max_rows):
             break
         finish = now + run_s(together, highest)
-        if members and finish > end:
+        if members and finish > min(end, waiting.due):
             break
         looked_at += 1
         if finish > waiting.deadline:
@@ -77,5 +79,5 @@ def next_batch(
             postponed.append(waiting)
         else:
             members.append(waiting)
-            rows, percentile, end = together, highest, members[0].due
+            rows, percentile, end = together, highest, min(end, waiting.due)
     return Batch(tuple(members), tuple(late), tuple(postponed), looked_at)

@@ -14,6 +14,9 @@ from edge_agent.stock.warming import Warming
 from protocol.codec import Bytes
 from protocol.messages import Ask, Refusal, RefusalReason
 
+SPARE = 1.0
+"""What may wait beyond the limit of the queue, in limits: only of tenants within their share."""
+
 
 class Admitted(NamedTuple):
     """An ask that will be run, unless it is cancelled or becomes too late."""
@@ -28,9 +31,12 @@ class Load(NamedTuple):
 
     rows: int
     queue_ms: float
-    passes: Callable[[float, float], bool]
+    passes: Callable[[Ask, float, float], bool]
     """Whether work makes its `due` in its turn, and takes nobody's; asked only where it is late
     behind all that waits."""
+    within: Callable[[Ask], bool]
+    """Whether others fill the queue, and it is within its tenant's share; asked only of a full
+    one."""
 
 
 class Reception:
@@ -59,7 +65,7 @@ class Reception:
         fitted = holding.signature.fit(ask.inputs, buffers)
         if isinstance(fitted, str):
             return refusal(ask, "bad_tensor", fitted, load.queue_ms)
-        if load.rows and load.rows + fitted.rows > self._config.queue_limit:
+        if load.rows and self._full(ask, load, fitted.rows):
             return refusal(ask, "queue_full", f"{load.rows} rows wait", load.queue_ms)
         holding.forecast.forget(now)
         cold_ms = holding.cold_ms(now)
@@ -68,7 +74,7 @@ class Reception:
         due_ms = min(ask.budget_ms, ask.deadline_ms)
         if finish > due_ms:
             run_s = holding.forecast.run_s(fitted.rows, TYPICAL if ask.late else ask.percentile)
-            if cold_ms > 0.0 or not load.passes(now + due_ms / 1e3, run_s):
+            if cold_ms > 0.0 or not load.passes(ask, now + due_ms / 1e3, run_s):
                 if not ask.late or finish > ask.deadline_ms:
                     return refusal(ask, "deadline", "it would be late", load.queue_ms, finish)
                 due_ms = inf
@@ -80,6 +86,11 @@ class Reception:
         )  # fmt: skip
         waiting.cold = cold_ms > 0.0
         return Admitted(waiting, holding, fitted.tails)
+
+    def _full(self, ask: Ask, load: Load, rows: int) -> bool:
+        """Whether so many more are too many; others' floods leave some room for each tenant."""
+        over = load.rows + rows - self._config.queue_limit
+        return over > 0 and (over > SPARE * self._config.queue_limit or not load.within(ask))
 
     def _begin(self, holding: Holding, ask: Ask, now: float, load: Load) -> Refusal | None:
         """Have it loaded."""

@@ -17,8 +17,9 @@ from edge_agent.queue.batching import Waiting
 from edge_agent.queue.executor import Failed, Ran
 from edge_agent.queue.gathering import Gathering
 from edge_agent.queue.intake import Shapes
-from edge_agent.queue.lanes import Lane, Lanes
+from edge_agent.queue.lanes import Lanes
 from edge_agent.queue.reception import Admitted, Load, Reception, refusal
+from edge_agent.queue.strands import Lane
 from edge_agent.queue.threads import Threads
 from edge_agent.stock.holdings import Holding
 from protocol.codec import Bytes
@@ -45,7 +46,7 @@ class Serving:
         self._reception = reception
         self._gathering = gathering
         self._loop = asyncio.get_running_loop()
-        self._lanes = Lanes()
+        self._lanes = Lanes(config.workers)
         self._threads = Threads(config.workers, "run")
         self._free = config.workers
         self._waiting: dict[str, list[tuple[Lane, Waiting]]] = {}
@@ -66,11 +67,14 @@ class Serving:
             queued_ms += max(0.0, end - now) * 1e3
         return queued_ms / self._config.workers
 
-    def _passes(self, due: float, run_s: float) -> bool:
+    def _passes(self, ask: Ask, due: float, run_s: float) -> bool:
         now = self._clock.now()
         free_at = now if self._free else max(now, min(self._ends.values()))
-        workers = self._config.workers
-        return self._lanes.passes(free_at=free_at, due=due, run_s=run_s, workers=workers)
+        return self._lanes.passes(ask, free_at=free_at, due=due, run_s=run_s)
+
+    def _within(self, ask: Ask) -> bool:
+        before = self._lanes.before(ask)
+        return before is not None and before.within
 
     def asked(self, asks: Asks, buffers: tuple[Bytes, ...], reply: str) -> None:
         """Admit or refuse each; what is admitted runs from the next turn on."""
@@ -83,7 +87,7 @@ class Serving:
     def ask(self, ask: Ask, buffers: tuple[Bytes, ...], reply: Where, now: float) -> None:
         """Admit or refuse one."""
         self._line_up()
-        load = Load(self._lanes.rows, self.queue_ms(now), self._passes)
+        load = Load(self._lanes.rows, self.queue_ms(now), self._passes, self._within)
         admitted = self._reception.receive(ask, buffers, reply, now=now, load=load)
         if isinstance(admitted, Admitted):
             self._queue(admitted)

@@ -39,7 +39,9 @@ class Form:
     tail_bytes: int
     _queries: dict[tuple[str, tuple[Tier, ...] | None], Query] = field(default_factory=dict)
 
-    def query(self, id_: str, claims: Claims, traceparent: str | None) -> Query:
+    def query(
+        self, id_: str, claims: Claims, traceparent: str | None, *, share: float = 1.0
+    ) -> Query:
         """Return the query of a caller with these claims."""
         key = (claims.sub, claims.tiers)
         known = self._queries.get(key)
@@ -54,7 +56,7 @@ class Form:
                 tenant=claims.sub,
                 tiers=claims.tiers,
             )
-        return known.but(id=id_, traceparent=traceparent)
+        return known.but(id=id_, traceparent=traceparent, share=share)
 
 
 class Checked(NamedTuple):

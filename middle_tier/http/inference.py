@@ -65,7 +65,8 @@ class Inference:
         claims.demand("ask", call.task)
         caller.check()
         form, buffers = self.reader(claims, call.task).read(call.variant, body, call.json_length)
-        query = form.query(f"{self._prefix}-{next(self._numbers)}", claims, call.traceparent)
+        id_ = f"{self._prefix}-{next(self._numbers)}"
+        query = form.query(id_, claims, call.traceparent, share=caller.share)
         if defaults := self.router.policy.wants:
             wanted = with_defaults(form.wanted, defaults, claims.sub)
             query = query.but(want=wanted.want, deadline_ms=wanted.deadline_ms)

@@ -28,6 +28,7 @@ def ask(query: Query, candidate: Candidate, id_: str, *, budget_ms: float, until
         percentile=query.want.percentile,
         late=candidate.finish_ms > budget_ms,
         tenant=tenant_key(query.tenant),
+        share=query.share,
     )
 
 

@@ -13,7 +13,7 @@ from edge_agent.queue.intake import Signature
 from edge_agent.queue.lanes import Lanes
 from edge_agent.stock.holdings import Holding
 from protocol.bundles import RuntimePin
-from tests.edge_agent.node import TASK, quick
+from tests.edge_agent.node import TASK, an_ask, quick
 from tests.edge_agent.test_batching import waiting
 
 SHAPE = ((2,),)
@@ -48,6 +48,8 @@ def test_the_most_urgent_ask_is_always_next(given_asks):
 class AnyOrder(RuleBasedStateMachine):
     """Pushes, batches, cancels, busy and cold holdings at random, beside a plain list."""
 
+    tenants = st.just("only")
+
     def __init__(self):
         super().__init__()
         self.lanes = Lanes()
@@ -55,11 +57,16 @@ class AnyOrder(RuleBasedStateMachine):
         self.now = 0.0
         self.model = []
 
-    @rule(name=st.sampled_from("ab"), due=st.integers(0, 50), later=st.integers(0, 50),
-          rows=st.integers(1, 9), short=st.booleans(), late=st.booleans())  # fmt: skip
-    def push(self, name, due, later, rows, *, short, late):
-        end = self.now + due / 1e3
-        each = waiting(rows, inf if late else end, end + later / 1e3)
+    @rule(
+        name=st.sampled_from("ab"), due=st.none() | st.integers(0, 50), later=st.integers(0, 50),
+        rows=st.integers(1, 9), short=st.booleans(), data=st.data(),
+    )  # fmt: skip
+    def push(self, name, due, later, rows, *, short, data):
+        """`due` is None for what is late anyway."""
+        end = self.now + (due or 0) / 1e3
+        each = waiting(rows, inf if due is None else end, end + later / 1e3)
+        each.ask = an_ask("a", rows=rows, tenant=data.draw(self.tenants))
+        each.arrived = self.now
         lane = self.lanes.push(each, self.holdings[name], SHAPE, short=short)
         self.model.append((lane, each))
 
@@ -77,19 +84,27 @@ class AnyOrder(RuleBasedStateMachine):
     def take(self, short_only, max_rows):
         lane = self.lanes.next(short_only=short_only)
         able = [
-            each
+            (place, each)
             for place, each in self.model
             if place.holding.free and (place.key[2] or not short_only)
         ]
         if lane is None:
             assert not able
             return
-        assert lane.asks[0].due == min(each.due for each in able)
+        first = lane.first()
+        assert (first.rank, first.asks[0].due) == min(map(self.place, able))
         batch = self.lanes.take(lane, self.now, max_rows)
         gone = {id(each) for each in (*batch.members, *batch.late)}
         assert gone or batch.postponed
         self.model = [(place, each) for place, each in self.model if id(each) not in gone]
         self.lanes.wake(lane.holding)
+
+    @staticmethod
+    def place(waits):
+        """Its tenant's rank, if it is not late anyway, and when it is due."""
+        lane, each = waits
+        rank = lane.strands[each.ask.tenant].account.rank
+        return rank if each.due < inf else inf, each.due
 
     @precondition(lambda self: self.model)
     @rule(data=st.data())
@@ -119,7 +134,14 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.lanes.queued_ms == pytest.approx(cost_ms, abs=1e-9)
 
 
+class AnyTenant(AnyOrder):
+    """The same with several tenants: the order is by rank, and earliest due first within it."""
+
+    tenants = st.sampled_from("xyz")
+
+
 TestAnyOrder = AnyOrder.TestCase
+TestAnyTenant = AnyTenant.TestCase
 
 
 def test_behind_a_cancelled_ask_the_next_one_still_gets_its_turn():
@@ -139,4 +161,4 @@ def test_what_is_late_anyway_runs_last_and_is_no_queue_for_others():
     lanes.push(waiting(1, 9.0, 10.0), other, SHAPE, short=True)
     assert lanes.queued_ms == other.forecast.run_ms(1, 95.0)
     assert lanes.next(short_only=True).holding is other
-    assert lanes.passes(free_at=0.0, due=0.1, run_s=0.09)
+    assert lanes.passes(an_ask("c"), free_at=0.0, due=0.1, run_s=0.09)

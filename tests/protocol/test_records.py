@@ -11,7 +11,7 @@ from tests.build import an_answer
 
 FIELDS = {
     "id": "a-1", "variant": "mlp", "inputs": (), "budget_ms": 1.0, "deadline_ms": 2.0,
-    "percentile": 99.0, "late": False, "tenant": "local",
+    "percentile": 99.0, "late": False, "tenant": "local", "share": 2.0,
 }  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def test_one_that_is_checked_keeps_every_rule():
         {"id": ""}, {"id": "a\n"}, {"id": "x" * 129}, {"variant": "a/b"}, {"variant": ""},
         {"tenant": "A"}, {"tenant": "a.b"}, {"budget_ms": 0}, {"deadline_ms": -1},
         {"percentile": 100}, {"percentile": "99"}, {"late": 1}, {"inputs": None},
+        {"share": 0}, {"share": 1001},
         {"inputs": ({"name": "a b", "datatype": "FP32", "shape": [1]},)},
         {"inputs": ({"name": "x", "datatype": "FP8", "shape": [1]},)},
     ],
