@@ -42,13 +42,14 @@ _WRITER = msgspec.json.Encoder(enc_hook=Wire.model_dump)
 
 
 class _Kind(msgspec.Struct):
-    """All that is read of a message at first."""
+    """All that is read at first of a message which does not begin with it, as ours do."""
 
     kind: str
 
 
 _KIND = msgspec.json.Decoder(_Kind)
-_RECORDS = frozenset(("asks", "replies", "query"))
+_BEGINNING = b'{"kind":"'
+_RECORDS = (b'{"kind":"asks"', b'{"kind":"replies"', b'{"kind":"query"')
 
 
 class Frame(NamedTuple):
@@ -106,7 +107,11 @@ def decode(data: Bytes, limit: int = MAX_FRAME_BYTES) -> Frame:
 
 
 def _message(line: bytes | bytearray) -> Message:
-    if _KIND.decode(line).kind not in _RECORDS:
+    if line.startswith(_BEGINNING):
+        often = line.startswith(_RECORDS)
+    else:
+        often = _BEGINNING + _KIND.decode(line).kind.encode() + b'"' in _RECORDS
+    if not often:
         return _SELDOM.validate_json(line)
     message = _OFTEN.decode(line)
     message.check()

@@ -229,3 +229,12 @@ def test_only_asks_replies_queries_and_parts_carry_bytes():
 def a_query(rows):
     tensor = {"name": "x", "datatype": "UINT8", "shape": [rows]}
     return Query.checked(id="1", want={"task": "t"}, deadline_ms=1.0, inputs=[tensor])
+
+
+@given(frames(), st.randoms(use_true_random=False))
+def test_where_the_kind_stands_does_not_matter(frame, random):
+    header, _, body = encode(frame).partition(b"\n")
+    fields = list(json.loads(header).items())
+    random.shuffle(fields)
+    shuffled = json.dumps(dict(fields)).encode() + b"\n" + body
+    assert decode(shuffled).message == frame.message
