@@ -77,9 +77,6 @@ class Lens:
     """Nothing for those that it leaves, infinite for the others; None: it leaves all."""
     out: tuple[tuple[str, Rows], ...]
     """Reason -> rows."""
-    links: int = -1
-    ways: dict[tuple[float, int], Floats] = field(default_factory=dict)
-    """Link and transfer by (percentile, bytes), while `links` is the table's."""
     live: int = -1
     live_sum: Rows = field(default_factory=lambda: np.zeros(1, np.intp))
     """How many of the first n rows are left and have a node, by n."""
@@ -99,6 +96,9 @@ class Groups:
         self._copy = Copy(self._ground.rows, table.sums.changes)
         self._timings: dict[tuple[int, float], Timing] = {}
         self._lenses: dict[tuple[object, ...], Lens] = {}
+        self._links = -1
+        self._ways: dict[tuple[float, int], Floats] = {}
+        """Link and transfer by (percentile, bytes), while `_links` is the table's."""
 
     def __repr__(self) -> str:
         rows, lenses = len(self._ground.rows), len(self._lenses)
@@ -133,11 +133,8 @@ class Groups:
         key = (batch, percentile)
         timing = self._timings.get(key)
         if timing is None:
-            while len(self._timings) >= TIMINGS:
-                del self._timings[next(iter(self._timings))]
-            places = np.arange(len(self._ground.rows))
-            timing = self._timings[key] = self._timed(places, batch, percentile)
-        elif timing.seen != self.table.sums.reshaped.count:
+            timing = self._begin(batch, percentile)
+        else:
             self._mend(timing, batch, percentile)
         timing.idle = 0
         return timing
@@ -154,8 +151,22 @@ class Groups:
         self.renew()
         for (batch, percentile), whole in self._timings.items():
             whole.idle += 1
-            if whole.idle <= IDLE and whole.seen != self.table.sums.reshaped.count:
+            if whole.idle <= IDLE:
                 self._mend(whole, batch, percentile)
+
+    def _begin(self, batch: int, percentile: float) -> Timing:
+        """Return new columns; those of the median are shared with others for as many rows."""
+        timings = self._timings
+        while len(timings) >= TIMINGS:
+            del timings[next(iter(timings))]
+        timing = self._timed(np.arange(len(self._ground.rows)), batch, percentile)
+        for (rows, at), other in timings.items():
+            if rows == batch:
+                self._mend(other, rows, at)
+                timing.busy_usd, timing.beside_usd = other.busy_usd, other.beside_usd
+                break
+        timings[batch, percentile] = timing
+        return timing
 
     def _timed(self, places: Rows, batch: int, percentile: float) -> Timing:
         columns, ground = self.table.columns, self._ground
@@ -166,8 +177,10 @@ class Groups:
 
     def _mend(self, timing: Timing, batch: int, percentile: float) -> None:
         """Take the run times that have changed into a timing."""
-        count, changed = self.table.sums.reshaped.count, self.table.sums.reshaped.since(timing.seen)
-        timing.seen = count
+        reshaped = self.table.sums.reshaped
+        if timing.seen == reshaped.count:
+            return
+        changed, timing.seen = reshaped.since(timing.seen), reshaped.count
         rows = self._ground.rows
         places = np.arange(len(rows)) if changed is None else self._copy.places(changed)
         if not len(places):
@@ -179,22 +192,17 @@ class Groups:
         for row in rows.take(places).tolist():
             timing.opened.pop(row, None)
 
-    def way_ms(self, lens: Lens, percentile: float, nbytes: int) -> Floats:
-        """Return the best link of each row's pool, with the transfer of so many bytes.
-
-        Infinite for what the lens leaves out.
-        """
+    def way_ms(self, percentile: float, nbytes: int) -> Floats:
+        """Return the best link of each row's pool, with the transfer of so many bytes."""
         sums = self.table.sums
-        if lens.links != sums.links or len(lens.ways) > TIMINGS:
-            lens.links = sums.links
-            lens.ways.clear()
-        way = lens.ways.get((percentile, nbytes))
+        if self._links != sums.links or len(self._ways) > TIMINGS:
+            self._links = sums.links
+            self._ways.clear()
+        way = self._ways.get((percentile, nbytes))
         if way is None:
             pools = at_percentile(sums.pool_way[:, :-1], percentile)
-            way = (pools + nbytes * sums.pool_way[:, -1]).take(lens.ground.pool)
-            if lens.barrier is not None:
-                way += lens.barrier
-            lens.ways[percentile, nbytes] = way
+            pools = pools + nbytes * sums.pool_way[:, -1]
+            way = self._ways[percentile, nbytes] = pools.take(self._ground.pool)
         return way
 
     def _reset(self, policy: Policy) -> None:
@@ -203,6 +211,7 @@ class Groups:
         self._policy = policy
         self._lenses.clear()
         self._timings.clear()
+        self._ways.clear()
         rows = [
             pool.first + half + at
             for pool in self.table.by_key.values()

@@ -56,8 +56,7 @@ def best_accuracy(groups: Groups, look: Look, scored: Scored) -> float | None:
         return accuracy.item((scored.finish_ms <= look.latest_ms).argmax())
     if place == len(accuracy):
         return None
-    way = groups.way_ms(scored.lens, look.percentile, look.nbytes)
     those = slice(place, len(accuracy))
-    fits = bound_ms(scored.now, scored.timing, way, look.now_ms, those) <= look.latest_ms
+    fits = bound_ms(groups, scored.lens, scored.timing, look, those) <= look.latest_ms
     place += int(fits.argmax())
     return accuracy.item(place) if fits.any() else None

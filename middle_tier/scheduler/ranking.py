@@ -84,8 +84,7 @@ def score(demand: Demand, groups: Groups, policy: Policy, look: Look) -> Scored:
     size = accurate(lens.ground, demand.want.min_accuracy)
     timing = groups.timing(look.batch, look.percentile)
     now = groups.now()
-    way = groups.way_ms(lens, look.percentile, look.nbytes)
-    finish = bound_ms(now, timing, way, look.now_ms, slice(size))
+    finish = bound_ms(groups, lens, timing, look, slice(size))
     cost, worth = priced(look, lens, timing, now, slice(size))
     out = finish > look.latest_ms
     within = fits = size - int(np.count_nonzero(out))
@@ -97,17 +96,19 @@ def score(demand: Demand, groups: Groups, policy: Policy, look: Look) -> Scored:
     return Scored(lens, timing, size, now, finish, cost, worth, within, fits)
 
 
-def bound_ms(now: Lines, timing: Timing, way: Floats, now_ms: float, those: slice) -> Floats:
+def bound_ms(groups: Groups, lens: Lens, timing: Timing, look: Look, those: slice) -> Floats:
     """Return the earliest finish of some groups, from what rows sum up of their members.
 
     `admission.finish_ms`, written so that as few columns as can be are made on the way.
     """
-    free, own, cold, least, _ = now
-    finish: Floats = free[those] - now_ms
+    free, own, cold, least, _ = groups.now()
+    finish: Floats = free[those] - look.now_ms
     np.maximum(finish, own[those], out=finish)
     finish += cold[those]
-    finish += way[those]
+    finish += groups.way_ms(look.percentile, look.nbytes)[those]
     finish += timing.run_ms[those] * least[those]
+    if lens.barrier is not None:
+        finish += lens.barrier[those]
     return finish
 
 

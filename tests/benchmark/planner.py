@@ -160,9 +160,14 @@ def answered(
     view.sent(candidate, rows, now)
     row_ms = candidate.marginal_ms / rows * 32 / (0.4 + 0.6 * 32)
     run_ms = row_ms * (0.4 + 0.6 * rows) * chance.uniform(0.9, 1.15)
-    answer = Answer.model_construct(
+    answer = Answer(
         id="q",
         variant=candidate.variant,
+        architecture=candidate.architecture,
+        node=candidate.node,
+        site=candidate.site,
+        tier=candidate.tier,
+        outputs=(),
         run_ms=run_ms,
         held_ms=run_ms + candidate.queue_ms,
         batch=rows,
