@@ -15,6 +15,11 @@ from protocol.errors import BadRequestError
 from protocol.types import Name, NonNegative, Positive, Price, Tier
 
 
+def kept_dir(name: str) -> Path:
+    """Where a process of this name keeps its state unless its configuration says so."""
+    return Path("~/.tiermesh/state").expanduser() / name
+
+
 class Config(BaseModel):
     """Base of every configuration: immutable, and strict about names, because typos exist."""
 
@@ -56,8 +61,9 @@ class AgentConfig(Config):
     """Between two looks for newer bundles. Lower sees them sooner; an order to update is heeded at
     once all the same."""
 
-    state_dir: Path = Path("state")
-    """What it learns and keeps across starts: measured profiles. Lost, it is measured again."""
+    state_dir: Path = Field(default_factory=lambda said: kept_dir(said.get("node", "node")))
+    """What it learns and keeps across starts: measured profiles. Lost, it is measured again. By
+    default in `~/.tiermesh/state`, wherever it was started."""
 
     price: Price = Price()
     """What it costs while it works and while it is held: decides who is cheapest."""

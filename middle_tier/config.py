@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from edge_agent.config import AgentConfig, Config
+from edge_agent.config import AgentConfig, Config, kept_dir
 from middle_tier.http.door import loopback
 from middle_tier.scheduler.types import Policy
 from protocol.types import Name, Positive, Tier
@@ -83,8 +83,8 @@ class SiteConfig(Config):
     """Between two looks for newer bundles at the parent."""
 
     state_dir: Path | None = None
-    """Where it keeps what it was told last; null: with its own node's. Lost while the uplink is
-    cut, it goes by this file alone until it is told again."""
+    """Where it keeps what it was told last; null: with its own node's, or in `~/.tiermesh/state`.
+    Lost while the uplink is cut, it goes by this file alone until it is told again."""
 
     desired_domain: Name | None = None
     """The JetStream domain that keeps the mesh's desired state: the hub's, for a site behind a leaf
@@ -102,7 +102,7 @@ class SiteConfig(Config):
     @property
     def kept_dir(self) -> Path:
         """Where it keeps what must survive a restart."""
-        own = self.agent.state_dir if self.agent is not None else Path("state")
+        own = self.agent.state_dir if self.agent is not None else kept_dir(self.site)
         return self.state_dir or own
 
     @property

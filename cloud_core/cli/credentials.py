@@ -20,7 +20,7 @@ cloud."""
 
 def findings(layout: Layout, now: float) -> Iterator[Finding]:
     """Yield what is wrong with each file, and how many there are."""
-    found = 0
+    found = endless = 0
     for path in sorted(layout.root.glob("**/*.creds")):
         found += 1
         try:
@@ -30,6 +30,7 @@ def findings(layout: Layout, now: float) -> Iterator[Finding]:
             continue
         if path.stat().st_mode & 0o077:
             yield Finding("FAIL", "identity", f"others may read {path}", f"chmod 600 {path}")
+        endless += end is None
         if end is not None and end < now + SOON_S:
             level = _level(end, now)
             mend = "enrol again: tiermesh-agent enrol"
@@ -40,7 +41,10 @@ def findings(layout: Layout, now: float) -> Iterator[Finding]:
     for path, mend in _configured(layout.root):
         found += 1
         yield from _certificate(path, now, mend)
-    yield Finding("OK", "identity", f"{found} credentials and certificates in {layout.root}")
+    said = f"{found} credentials and certificates in {layout.root}"
+    if endless:
+        said += f"; {endless} credentials, of servers, sites and the cloud, have no end"
+    yield Finding("OK", "identity", said)
 
 
 def _certificate(path: Path, now: float, mend: str = AGAIN) -> Iterator[Finding]:

@@ -59,9 +59,23 @@ def show_(
 
 
 @app.command()
-def check(file: File, *, as_json: Json = False) -> None:
-    """Check a document without asking any gate: each fault with its line."""
-    policy = read(_text(file, as_json=as_json))
+def check(
+    context: typer.Context,
+    file: File,
+    *,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="Have the mesh that `up` keeps there check it too.")
+    ] = None,
+    url: Url = None,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Check a document: each fault with its line. Asks no gate unless --dir or --url names one."""
+    text = _text(file, as_json=as_json)
+    policy = read(text)
+    if folder is not None or url is not None:
+        place = where(context, url, token, folder or HOME)
+        send(place, "POST", "/v1/policy/check", text.encode(), media=YAML)
     if as_json:
         show.as_json({"ok": True, "policy": policy.model_dump(mode="json")})
     else:

@@ -44,6 +44,7 @@ class Vault:
         self._depot = Depot(store.folder / BLOBS, self._disk)
         self._bad: set[str] = set()
         self._said: dict[str, str] = {}
+        self._missing = ""
 
     def __repr__(self) -> str:
         return f"<Vault {self._store.folder} | {self._objects!r}>"
@@ -57,16 +58,25 @@ class Vault:
                 self._say(OBJECTS, error)
             await clock.sleep(period_s)
 
-    async def look(self) -> None:
-        """Keep what is only in the folder, restore what is only in the bucket."""
+    async def look(self) -> frozenset[str]:
+        """Keep what is only in the folder, restore what is only in the bucket.
+
+        Return the digests that the bucket does not hold after all: all others were seen to.
+        """
         await self._objects.make()
         await self._metadata()
         trusted = await asyncio.to_thread(self._store.believed)
         kept = await self._objects.names()
+        missing: set[str] = set()
         for target in trusted.catalog().values():
-            await self._same(kept, target.digest, target.size_bytes)
-            for digest, size_bytes in (await self._variants(trusted, target.path)).items():
-                await self._same(kept, digest, size_bytes)
+            if not await self._same(kept, target.digest, target.size_bytes):
+                missing.add(target.digest)
+            wanted = await self._variants(trusted, target.path)
+            for digest, size_bytes in wanted.items():
+                if not await self._same(kept, digest, size_bytes):
+                    missing.add(digest)
+        self._short(missing)
+        return frozenset(missing)
 
     async def _metadata(self) -> None:
         """Take the catalogue's, where the folder has none."""
@@ -96,7 +106,8 @@ class Vault:
             return {}
         return {one.digest: one.size_bytes for one in bundle.manifest.variants}
 
-    async def _same(self, kept: frozenset[str], digest: str, size_bytes: int) -> None:
+    async def _same(self, kept: frozenset[str], digest: str, size_bytes: int) -> bool:
+        """Return whether the bucket holds it now."""
         here, there = self._depot.has(digest), digest in kept and digest not in self._bad
         try:
             if here and not there:
@@ -107,6 +118,15 @@ class Vault:
             raise
         except MeshError as error:
             self._say(digest, error)
+            return False
+        return here or there
+
+    def _short(self, missing: set[str]) -> None:
+        """Say how much is kept once only, when that changes."""
+        said = ", ".join(sorted(missing))
+        if said != self._missing:
+            self._missing = said
+            log.warning("not kept a second time: %s", said or "nothing any more")
 
     async def _put(self, digest: str) -> None:
         path = self._depot.path(digest)

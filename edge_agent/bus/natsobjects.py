@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from edge_agent.bus.absent import absent
-from protocol.errors import UnknownError, UnreachableError
+from protocol.errors import TooLargeError, UnknownError, UnreachableError
 
 with absent("aiohttp"):  # see bus.nats
     from nats import errors
@@ -25,6 +25,8 @@ CHUNKS = 16
 """Asked for at once: 2 MiB of the usual chunks."""
 NAMES = 512
 _NAME_IN_USE = 10058
+_FULL = frozenset((10002, 10023, 10028, 10047, 10077, 10082))
+"""Resources, storage or memory of the account, the server or the stream are used up."""
 _FOREIGN = (errors.Error, js_errors.Error, OSError, TimeoutError)
 
 
@@ -64,9 +66,20 @@ class NatsObjects:
         return frozenset(found)
 
     async def put(self, name: str, file: BinaryIO) -> None:
-        """Keep a file's bytes, in place of what had the name; return once they are kept."""
+        """Keep a file's bytes, in place of what had the name; return once they are kept.
+
+        Raises `TooLargeError` when the bucket, or the server's disk, has no room for them.
+        """
         with _mapped(self._bucket):
-            await self._store().put(name, cast("bytes", file))  # it takes files: read in a thread
+            try:
+                await self._store().put(name, cast("bytes", file))  # takes files: read in a thread
+            except js_errors.APIError as error:
+                if error.err_code not in _FULL:
+                    raise
+                raise TooLargeError(
+                    f"the objects {self._bucket} have no room for {name}: {error.description}",
+                    "give JetStream more room (max_file_store), or the bucket more bytes",
+                ) from error
 
     async def chunks(self, name: str, size_bytes: int) -> AsyncGenerator[bytes, None]:
         """Yield an object's bytes in order: never more than so many.

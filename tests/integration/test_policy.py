@@ -111,3 +111,13 @@ def test_a_site_keeps_its_last_while_it_is_cut_off(command, running, site, image
     finally:
         running.reshape("middle-cloud", cut=False)
     eventually(lambda: tiers(site, images=images) == {"edge"}, "it hears of the new one")
+
+
+def test_a_document_is_checked_by_the_mesh_that_is_named(command, tmp_path):
+    assert command("check", "headroom: 0.8\n")[1]["ok"]
+    code, failed = command("check", "headrom: 0.8\n")
+    assert (code, failed["reason"]) == (1, "malformed")
+    (tmp_path / "good.yaml").write_text("headroom: 0.8\n")
+    nowhere = tiermesh("policy", "check", tmp_path / "good.yaml", "--dir", tmp_path)
+    assert (nowhere.returncode, "no mesh is running" in nowhere.stderr) == (1, True)
+    assert tiermesh("policy", "check", tmp_path / "good.yaml").returncode == 0

@@ -51,3 +51,10 @@ def test_a_gate_s_own_certificate_is_looked_at_where_it_lies(tmp_path):
     assert [level for level, said in found(etc, 800) if str(elsewhere) in said] == ["FAIL"]
     elsewhere.write_text("spoilt")
     assert [level for level, _ in found(etc)] == ["FAIL"]
+
+
+def test_credentials_that_never_end_are_counted(mesh):
+    (last,) = [
+        one for one in credentials.findings(Layout(mesh / "hub"), time.time()) if one.level == "OK"
+    ]
+    assert "2 credentials, of servers, sites and the cloud, have no end" in last.said

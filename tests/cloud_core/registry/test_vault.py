@@ -2,7 +2,9 @@
 
 import shutil
 
+import nats
 import pytest
+from nats.js.api import ObjectStoreConfig
 
 from cloud_core.registry.vault import OBJECTS, Vault
 from edge_agent.audit import Remembered
@@ -129,6 +131,27 @@ async def test_a_tampered_object_is_refused_and_replaced_once_the_right_one_is_h
         path.unlink()
         await vault.look()
         assert path.read_bytes() == right
+
+
+async def test_a_bucket_without_room_for_one_file_keeps_all_others(
+    own_jetstream, repository, tmp_path, caplog
+):
+    for name in ("a-small", "z-smaller"):  # on both sides of it, by name
+        built = a_folder(tmp_path / name, name, bundle=name, data=lambda name: table(len(name)))
+        repository.publish(built, publisher="acme")
+    held = blobs(repository)
+    large = max(held, key=lambda name: len(held[name]))
+    async with connecting(own_jetstream.url, name="test") as bus:
+        room = ObjectStoreConfig(max_bytes=LARGE // 2)
+        client = await nats.connect(own_jetstream.url)
+        await client.jetstream().create_object_store(OBJECTS, config=room)
+        await client.close()
+        vault = await a_vault(bus, repository)
+        for _ in range(2):
+            assert await vault.look() == {large}
+        assert await bus.objects(OBJECTS).names() == set(held) - {large}
+    said = [record.message for record in caplog.records if "second time" in record.message]
+    assert said == [f"not kept a second time: {large}"]
 
 
 async def test_a_file_that_has_changed_is_not_kept(own_jetstream, repository):
