@@ -118,7 +118,7 @@ def a_gate_process(folder: Path, *tenants: Tenant) -> Iterator[GateProcess]:
         "keys": str(folder / "gate.json"), "state_dir": str(state),
         "agent": {
             "node": "alone-1", "site": "alone", "bundles": [str(mesh.repository)],
-            "trust": str(mesh.repository / "metadata" / "1.root.json"), "state_dir": str(state),
+            "trust": str(mesh.bundle_root), "state_dir": str(state),
             "warm": ["mlp-tiny*"], "price": {"usd_per_hour": 1.0},
         },
     }  # fmt: skip

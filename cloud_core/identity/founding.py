@@ -96,7 +96,7 @@ def _bundles(folder: Path, now: float) -> str:
     if not made.store.exists:
         made.create()
         made.add_publisher(signed.LOCAL, Rights(code=True))
-    return layout.bundle_root.read_text()
+    return made.store.first_root().decode()
 
 
 def _operator(folder: Path, signing: SigningKey, now: float) -> None:

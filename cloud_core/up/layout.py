@@ -41,8 +41,11 @@ class Layout:
 
     @property
     def bundle_root(self) -> Path:
-        """Whose signatures count: what every node is given."""
-        return self.repository / "metadata" / "1.root.json"
+        """Whose signatures count: what every node is given.
+
+        Apart from the repository: what is believed must not come along with what is served.
+        """
+        return self.root / "trust" / "1.root.json"
 
     @property
     def audit(self) -> Path:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cloud_core.audit.log import AuditLog
+from cloud_core.issuer import write_secret
 from cloud_core.registry.keys import Keyring
 from cloud_core.registry.repository import Repository
 from cloud_core.registry.store import RegistryStore
@@ -32,6 +33,8 @@ def founded(layout: Layout, now: Callable[[], float], *, audit: Audit | None = N
     made = repository(layout, now, audit=audit)
     if not made.store.exists:
         made.create()
+    if not layout.bundle_root.exists():
+        write_secret(layout.bundle_root, made.store.first_root().decode())
     for name in (DEMO, LOCAL):
         if name not in made.believed().publishers:
             made.add_publisher(name, Rights(code=True))

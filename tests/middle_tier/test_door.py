@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from cloud_core.identity import ca
 from edge_agent.clock import ManualClock
+from middle_tier.client import Mesh
 from middle_tier.config import SiteConfig
 from middle_tier.http.certificate import LOOK_S, Certificate
 from middle_tier.http.door import loopback, opened
-from protocol.errors import BadRequestError
+from protocol.errors import BadRequestError, UnreachableError
 from tests.middle_tier.echo import EchoRouter
 from tests.middle_tier.http_parts import a_gate, a_served, read_answer
 
@@ -84,6 +85,14 @@ async def test_a_renewed_certificate_is_shown_without_a_restart(authority, pair)
             renewed(authority, pair)
             await clock.advance(LOOK_S)
             assert await shown(url, authority) != before
+
+
+async def test_a_client_looks_at_the_name(pair, tmp_path):
+    with opened("127.0.0.2", tls=pair) as door:
+        async with a_served(EchoRouter(), door=door) as (url, token):
+            bearer = token.removeprefix("Bearer ")
+            with pytest.raises(UnreachableError, match="not whom it says"):
+                await asyncio.to_thread(Mesh(url, bearer, ca=tmp_path / "ca.crt").tasks)
 
 
 def test_half_a_renewal_is_not_shown_and_the_whole_of_it_is(authority, pair, tmp_path, caplog):
