@@ -9,7 +9,7 @@ PACKAGES = ("protocol", "edge_agent", "middle_tier", "cloud_core")
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 MODULE = 300
-PROTOCOL = 1750
+PROTOCOL = 1775
 """In all: the wire should still be read in one sitting."""
 
 
