@@ -82,7 +82,7 @@ class Router:
         view.answered = self._renewed.soon
         self._means = Means(
             site, view, clock, policy, self.outbox, self.alarms, self.parent,
-            self._planned, self._doubts.doubt, self._recent.forget, self._warm_up,
+            self._planned, self._doubts.doubt, self._recent.forget, self._worth, self._warm_up,
             Lateness(view.table),
         )  # fmt: skip
         self.below = Below(view, clock, self._warm_up)
@@ -214,13 +214,16 @@ class Router:
             self._renewed.discard(groups)
         return found
 
-    def _warm_up(self, demand: Demand) -> Candidate | None:
+    def _worth(self, demand: Demand) -> Candidate | None:
         if demand.want.task not in self.view.tasks:
             return None
-        found = worth_loading(
+        return worth_loading(
             demand, self.view.groups(demand.want.task), self.policy,
             now=self.clock.now(), seed=next(self._seeds), refusers=self.orders.refusers(),
         )  # fmt: skip
+
+    def _warm_up(self, demand: Demand) -> Candidate | None:
+        found = self._worth(demand)
         return found if found is not None and self.orders.load(found) else None
 
     def _gone(self, target: Target) -> None:

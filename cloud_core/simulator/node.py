@@ -105,7 +105,8 @@ class Node:
         if not self.on:
             return self.kind.fleet.start_s * 1e3 + holding.profile.load_ms
         if holding.state == "cold":
-            return max(0.0, self.ready_at - now) * 1e3 + holding.profile.load_ms
+            begins_s = max(0.0, self.ready_at - now, self.loads_end - now)
+            return begins_s * 1e3 + holding.profile.load_ms
         return holding.cold_ms(now)
 
     def take(self, job: Job, variant: str, *, strict: bool) -> No | None:

@@ -68,7 +68,7 @@ class Reception:
         if load.rows and self._full(ask, load, fitted.rows):
             return refusal(ask, "queue_full", f"{load.rows} rows wait", load.queue_ms)
         holding.forecast.forget(now)
-        cold_ms = holding.cold_ms(now)
+        cold_ms = self._warming.cold_ms(holding, now)
         run_ms = holding.forecast.run_ms(fitted.rows, ask.percentile)
         finish = finish_ms(link=0.0, transfer=0.0, queue=load.queue_ms, cold=cold_ms, run=run_ms)
         due_ms = min(ask.budget_ms, ask.deadline_ms)

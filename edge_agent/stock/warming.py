@@ -75,6 +75,11 @@ class Warming:
         self.changed()
         return True
 
+    def cold_ms(self, holding: Holding, now: float) -> float:
+        """What is left of making it warm, one load after the other."""
+        before_s = max(0.0, self._loads_end - now) if holding.state == "cold" else 0.0
+        return before_s * 1e3 + holding.cold_ms(now)
+
     def load(self, holding: Holding, then: Then) -> None:
         """As `want`, and say how it ended; at once when it is warm already."""
         if holding.free:

@@ -79,6 +79,12 @@ class Choices:
         plan = self._plan(self._demand._replace(budget_ms=budget_ms, tried=tried))
         return next((each for each in plan.ranked if not self._has_refused(each)), None)
 
+    def instead(self, late: Sequence[Candidate], worth: Candidate | None) -> Sequence[Candidate]:
+        """Whom to ask late where it takes a load: what is worth one, unless that was asked."""
+        if worth is None or self._has_refused(worth) or (worth.site, worth.node) in self._tried:
+            return late
+        return (worth,)
+
     def rule_out(self, candidate: Candidate) -> None:
         """Its node is not to be asked again."""
         self._tried |= {(candidate.site, candidate.node)}

@@ -32,8 +32,10 @@ class Means:
     """Find out whether the node that owes this is still there."""
     surprised: Callable[[], None]
     """Something went otherwise than planned: plans made lately are worth nothing."""
+    worth: Callable[[Demand], Candidate | None]
+    """Nothing here meets this: what would if it were warm."""
     warm_up: Callable[[Demand], Candidate | None]
-    """Nothing here meets this: have loaded, and return, what would if it were warm."""
+    """The same, and have it loaded."""
     late: Lateness
     """When an answer is late enough to hedge."""
     hedges: Allowance = field(init=False)

@@ -169,8 +169,11 @@ class Pursuit:
         ranked, pressed, late = self._choices.ranked(budget_ms)
         if not ranked:
             gone_up = not pressed and self._ask_parent(budget_ms, until_ms)
-            if gone_up or pressed or not late or late[0].warm:  # else the ask itself makes it load
+            if not (gone_up or pressed) and late and not late[0].warm:
+                late = self._choices.instead(late, self._means.worth(self._choices.demand))
+            if gone_up or pressed or not late or late[0].warm or late[0].finish_ms > until_ms:
                 self._choices.found.loading = self._means.warm_up(self._choices.demand)
+            # Else the ask itself makes it load.
             if gone_up:
                 return True
         ranked = ranked or pressed or late

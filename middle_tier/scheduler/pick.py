@@ -181,12 +181,14 @@ def _parts_ms(look: Look, group: Group, member: Member, factor: float) -> Parts:
 
 
 def _cold_ms(look: Look, group: Group, member: Member) -> float:
-    """Loading, or what is left of it where it has begun."""
-    load_ms = group.pool.load_ms[group.warm_row - group.pool.first]
-    if not member.loading:
+    """Loading, after all that is being loaded; or what is left of it where it has begun."""
+    load_ms, loading = group.pool.load_ms[group.warm_row - group.pool.first], member.loading
+    if not loading:
         return load_ms
-    ready_at_ms = member.loading.get(group.info.variant)
-    return load_ms if ready_at_ms is None else min(load_ms, max(0.0, ready_at_ms - look.now_ms))
+    ready_at_ms = loading.get(group.info.variant)
+    if ready_at_ms is None:
+        return load_ms + max(0.0, max(loading.values()) - look.now_ms)
+    return min(len(loading) * load_ms, max(0.0, ready_at_ms - look.now_ms))
 
 
 def _turned(crowd: Sequence[Member], seed: int) -> Sequence[Member]:

@@ -66,8 +66,10 @@ class News:
         for entry in loaded:
             if entry.state == "loading" and entry.variant in member.pool.index:
                 known = member.loading.get(entry.variant)
-                fresh = now_ms + _load_ms(member.pool, entry.variant)
-                loading[entry.variant] = fresh if known is None else known
+                if known is None:  # a node loads one variant after the other
+                    begins_ms = max(now_ms, *loading.values()) if loading else now_ms
+                    known = begins_ms + _load_ms(member.pool, entry.variant)
+                loading[entry.variant] = known
         self._table.set_loaded(member, warm, loading)
 
     def sent(self, member: Member, candidate: Candidate, now: float) -> None:

@@ -14,7 +14,7 @@ from protocol.errors import ConflictError, ExecutionError, UnknownError
 from protocol.messages import Answer, Asks, Cancel, Done, Order, Refusal
 from protocol.types import Latency, Tensor
 from tests.build import a_profile
-from tests.edge_agent.node import POISON, SLOW, Adds, Loads, a_node, an_ask, quick
+from tests.edge_agent.node import POISON, QUICK, SLOW, Adds, Loads, a_node, an_ask, quick
 
 
 async def test_each_ask_gets_its_own_rows_back():
@@ -201,6 +201,21 @@ async def test_a_runtime_is_never_called_by_two_threads_at_once():
         assert isinstance(await caller.reply_to("a"), Answer)
         assert isinstance(await caller.reply_to("b"), Answer)
     assert adds.batches == [[1.0], [1.0]]
+
+
+async def test_an_ask_that_cannot_wait_for_the_loads_before_its_own_is_refused_at_once():
+    loads = Loads()
+    loads.gate = Event()
+    profile = a_profile(runs=QUICK.runs, load_ms=400.0)
+    held = [quick(name, profile=profile) for name in ("x", "y")]
+    async with a_node(*held, load=loads, clock=ManualClock()) as (_, caller):
+        caller.ask((an_ask("first", "x", budget_ms=500.0, deadline_ms=1000.0), [1]))
+        await settle()
+        caller.ask((an_ask("second", "y", budget_ms=500.0, deadline_ms=1000.0), [1]))
+        refused = await caller.reply_to("second")
+        assert (refused.reason, round(refused.finish_ms)) == ("deadline", 800)
+        loads.gate.set()
+        assert isinstance(await caller.reply_to("first"), Answer)
 
 
 async def test_what_waits_can_be_cancelled_and_what_runs_is_answered():

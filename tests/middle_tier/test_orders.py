@@ -15,8 +15,10 @@ from edge_agent.config import AgentConfig
 from middle_tier import node
 from middle_tier.config import SiteConfig
 from middle_tier.routing.orders import AGAIN_S, is_due
+from middle_tier.scheduler.plan import explain
 from middle_tier.scheduler.types import Policy
 from middle_tier.scheduler.warmth import worth_loading
+from protocol.adverts import Loaded
 from protocol.codec import Frame
 from protocol.errors import NoCandidateError, UnreachableError
 from protocol.messages import Done, Order
@@ -32,11 +34,13 @@ LOAD_MS = 2500.0
 class ColdNode(ActedNode):
     """Holds `cold` as well, not loaded; keeps the orders that it gets and says `done` to them."""
 
-    def __init__(self, name="edge-1", *, cold="big-table", accuracy=0.99, **changes):
+    def __init__(
+        self, name="edge-1", *, cold="big-table", accuracy=0.99, load_ms=LOAD_MS, **changes
+    ):
         super().__init__(name, **changes)
         self.orders = []
         self.done = Done(ok=True)
-        profile = a_profile(self.run_ms, load_ms=LOAD_MS)
+        profile = a_profile(self.run_ms, load_ms=load_ms)
         first = self.description.variants[0]
         update = {"variant": cold, "accuracy": accuracy, "profile": profile}
         variants = (*self.description.variants, first.model_copy(update=update))
@@ -132,10 +136,29 @@ async def test_the_parent_answers_while_it_is_loaded():
 
 
 async def test_with_on_miss_fastest_the_late_answer_stands_and_its_own_ask_loads():
-    edge, policy = ColdNode(), Policy(on_miss="fastest")
+    edge, policy = ColdNode(load_ms=500.0), Policy(on_miss="fastest")
     async with a_site(MemoryNetwork(), ManualClock(), edge, policy=policy) as router:
         answer, _ = await ask(router, variant="big-table")
     assert (answer.variant, edge.orders) == ("big-table", [])
+
+
+async def test_a_load_that_outlasts_the_deadline_is_ordered_as_no_ask_may_cause_it():
+    edge, policy = ColdNode(), Policy(on_miss="fastest")
+    async with a_site(MemoryNetwork(), ManualClock(), edge, policy=policy) as router:
+        await ask(router, variant="big-table")
+    assert [variant for _, variant in edge.orders] == ["big-table"]
+
+
+async def test_a_late_ask_goes_to_what_is_worth_loading_not_to_what_runs_fastest():
+    edge, policy = ColdNode(load_ms=500.0), Policy(on_miss="fastest")
+    best = info("best-table", 50.0, accuracy=0.995, load_ms=510.0)
+    edge.description = edge.description.model_copy(
+        update={"variants": (*edge.description.variants[1:], best)}
+    )
+    edge.capacity = edge.capacity.model_copy(update={"loaded": ()})
+    async with a_site(MemoryNetwork(), ManualClock(), edge, policy=policy) as router:
+        answer, _ = await ask(router, min_accuracy=0.95)
+    assert answer.variant == "best-table"
 
 
 async def test_a_refused_order_is_logged_and_the_next_node_is_told(caplog):
@@ -187,6 +210,41 @@ def test_the_cheapest_node_is_worth_it_then_the_fastest():
     both = [("mlp", "site-1", "cheap"), ("mlp", "site-1", "busy")]
     assert worth(view, refusers=both).node == "dear"
     assert worth(view, max_cost_usd=0.0) is None
+
+
+QUICK_MEAN = info("quick", 1.0, load_ms=1000.0, accuracy=0.7)
+SLOW_GOOD = info("good", 50.0, load_ms=1000.0, accuracy=0.9)
+
+
+def test_where_nothing_is_warm_the_most_accurate_that_makes_it_comes_first():
+    both = QUICK_MEAN, SLOW_GOOD
+    assert worth(a_view((a_node(loaded=()), both)), min_accuracy=0.6).variant == "good"
+    held = a_view((a_node(loaded=("quick",)), both), (a_node("edge-2", loaded=()), both))
+    busy = a_node(loaded=("quick",), queue_ms=500.0, sequence=2)
+    held.advert(busy, 0.0)
+    assert worth(held, min_accuracy=0.6).variant == "quick"
+
+
+def test_a_node_that_loads_already_is_told_last():
+    both = QUICK_MEAN, SLOW_GOOD
+    dear = a_node("dear", loaded=(), hardware="t4", price=dollars_an_hour(1.0))
+    loads = a_node(loaded=(), price=dollars_an_hour(0.01))
+    view = a_view((loads, both), (dear, both))
+    assert worth(view, min_accuracy=0.6).node == "edge-1"
+    on_its_way = (Loaded(variant="quick", state="loading"),)
+    view.advert(loads.model_copy(update={"loaded": on_its_way, "sequence": 2}), 0.0)
+    assert worth(view, min_accuracy=0.8).node == "dear"
+    assert worth(view, min_accuracy=0.6).variant == "quick"
+
+
+def test_loads_of_one_node_are_predicted_to_come_one_after_the_other():
+    view = a_view((a_node(loaded=()), (QUICK_MEAN, SLOW_GOOD, SLOW_TO_LOAD)))
+    on_its_way = tuple(Loaded(variant=name, state="loading") for name in ("quick", "good"))
+    view.advert(a_node(loaded=()).model_copy(update={"loaded": on_its_way, "sequence": 2}), 0.0)
+    demand = a_demand(9000.0)
+    plan = explain(demand, view.groups("digits"), Policy(), now=0.25, seed=1)
+    left_ms = {each.variant: each.cold_ms for each in plan.ranked}
+    assert left_ms == {"quick": 750.0, "good": 1750.0, "mlp": 2750.0}
 
 
 def test_nothing_is_worth_it_when_a_warm_one_is_in_time():

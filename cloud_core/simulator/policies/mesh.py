@@ -88,15 +88,18 @@ class Site:
         groups, now = self.view.groups(demand.want.task), self.mesh.world.now
         return choose_again(demand, groups, self.mesh.rules, plan, now=now, seed=next(self._seeds))
 
-    def warm_up(self, demand: Demand) -> Candidate | None:
-        """Have a variant loaded that a query has missed: as the router orders it."""
+    def worth(self, demand: Demand) -> Candidate | None:
+        """What would have met a query, had it been warm."""
         if demand.want.task not in self.view.tasks:
             return None
-        now = self.mesh.world.now
-        found = worth_loading(
+        return worth_loading(
             demand, self.view.groups(demand.want.task), self.mesh.rules,
-            now=now, seed=next(self._seeds),
+            now=self.mesh.world.now, seed=next(self._seeds),
         )  # fmt: skip
+
+    def warm_up(self, demand: Demand) -> Candidate | None:
+        """Have that loaded: as the router orders it."""
+        found, now = self.worth(demand), self.mesh.world.now
         if found is not None and is_due(self._orders.get(found.variant), now):
             node = self.members[found.site, found.node]
             if node.on or self._spell.lasts(node.kind.fleet.start_s, now):

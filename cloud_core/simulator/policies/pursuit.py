@@ -46,6 +46,7 @@ class Router(Protocol):
     @property
     def parent(self) -> "Router | None": ...
     def plan(self, demand: Demand) -> Plan: ...
+    def worth(self, demand: Demand) -> Candidate | None: ...
     def warm_up(self, demand: Demand) -> Candidate | None: ...
     def could(self, demand: Demand, budget_ms: float) -> bool: ...
     def away_ms(self, query: Query, nbytes: float) -> float | None: ...
@@ -97,20 +98,22 @@ class Chase:
         until_ms = (self.query.deadline_at - now) * 1e3
         if until_ms > 0 and self.tries < self.site.mesh.rules.tries:
             fresh = self.tries == 0 and not self.failed
-            if (left_ms > 0 or fresh) and self._ask_someone(left_ms):
+            if (left_ms > 0 or fresh) and self._ask_someone(left_ms, until_ms):
                 return
             lost = self.failed or (left_ms <= 0 and not fresh)
-            if lost and self._ask_someone(until_ms):
+            if lost and self._ask_someone(until_ms, until_ms):
                 return
         if not self.out:
             self._end()
             self.ends.refused()
 
-    def _ask_someone(self, budget_ms: float) -> bool:
+    def _ask_someone(self, budget_ms: float, until_ms: float) -> bool:
         ranked, pressed, late = self.choices.ranked(budget_ms)
         if not ranked:
             gone_up = not pressed and self._ask_parent(budget_ms)
-            if gone_up or pressed or not late or late[0].warm:
+            if not (gone_up or pressed) and late and not late[0].warm:
+                late = self.choices.instead(late, self.site.worth(self.choices.demand))
+            if gone_up or pressed or not late or late[0].warm or late[0].finish_ms > until_ms:
                 self.site.warm_up(self.choices.demand)
             if gone_up:
                 return True
