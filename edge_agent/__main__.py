@@ -52,7 +52,13 @@ async def _serving(config: AgentConfig, root: bytes | None) -> AsyncIterator[Non
     passport = read_passport(config.nats_credentials)
     clock = SystemClock()
     async with (
-        connecting(config.nats_url, name=config.node, passport=passport, ca=config.nats_ca) as bus,
+        connecting(
+            config.nats_url,
+            name=config.node,
+            passport=passport,
+            ca=config.nats_ca,
+            ping_s=config.ping_s,
+        ) as bus,
         renewed(passport, bus, clock),
         telling(config.state_dir, (config.site, config.node), bus.streams(), clock) as journal,
         serving(config, bus, clock, root, audit=journal) as agent,

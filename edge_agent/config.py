@@ -96,6 +96,10 @@ class AgentConfig(Config):
     """Longest silence between two adverts. Lower notices a dead node sooner (suspect after 3
     missed, gone after 10), and costs nodes / period_s messages a second at the site."""
 
+    ping_s: Positive = 10.0
+    """Between two pings of its NATS server: after three without a reply the connection is dead, and
+    made anew. Lower notices a silent cut sooner, and costs 1 / ping_s messages a second."""
+
     mbps: Positive = 1000.0
     """Bandwidth of its link to the site, 10^6 bits a second: the time of large tensors."""
 

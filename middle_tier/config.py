@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from edge_agent.config import AgentConfig, Config, kept_dir
 from middle_tier.http.door import loopback
 from middle_tier.scheduler.types import Policy
+from middle_tier.sight.clones import CLONE_AFTER_S
 from protocol.types import Name, Positive, Tier
 
 
@@ -95,6 +96,11 @@ class SiteConfig(Config):
 
     summary_s: Positive = 1.0
     """Between two summaries to the parent, and two pings. Lower notices a cut sooner."""
+
+    clone_after_s: Positive = CLONE_AFTER_S
+    """For how long a node may be heard as two processes before it is told of, and quarantined: two
+    `ping_s` of its nodes, by when each has noticed a connection that is dead. Lower takes a slow
+    reconnect for a clone; higher leaves a clone at work for longer."""
 
     drain_s: Annotated[float, Field(ge=0)] = 5.0
     """Longest time to finish what is under way when told to stop."""

@@ -122,7 +122,11 @@ async def running(
         own = await enter(_own_node(config, bus, clock, store, kept, wanted))
         router = _router(config, bus, clock, own)
         below = config.parent is None if config.accepts_sites is None else config.accepts_sites
-        await enter(routers.running(router, below=below, drain_s=config.drain_s))
+        await enter(
+            routers.running(
+                router, below=below, drain_s=config.drain_s, clone_after_s=config.clone_after_s
+            )
+        )
         _seen(own, router)
         parts = Parts(
             router, gate, wanted, meter, streams, Replays(clock, asyncio.get_running_loop())

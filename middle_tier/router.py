@@ -32,6 +32,7 @@ from middle_tier.scheduler.plan import choose, choose_again, explain
 from middle_tier.scheduler.rules import Permit, permit_of
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
 from middle_tier.scheduler.warmth import worth_loading
+from middle_tier.sight.clones import CLONE_AFTER_S
 from middle_tier.summary import Place, summarise
 from middle_tier.uplink import Parent
 from middle_tier.view import View
@@ -233,15 +234,20 @@ class Router:
 
 @asynccontextmanager
 async def running(
-    router: Router, *, below: bool = False, drain_s: float = 5.0
+    router: Router,
+    *,
+    below: bool = False,
+    drain_s: float = 5.0,
+    clone_after_s: float = CLONE_AFTER_S,
 ) -> AsyncIterator[None]:
     """Hear of nodes and of replies until the block ends and what is under way is answered.
 
-    `below`: hear of other sites too, and send them queries. `drain_s` bounds the end. Queries of
-    other routers are taken by `routes`, within this block.
+    `below`: hear of other sites too, and send them queries. `drain_s` bounds the end. Nodes
+    that are two processes for longer than `clone_after_s` are told of. Queries of other routers are
+    taken by `routes`, within this block.
     """
     bus, clock = router.bus, router.clock
-    ears = Ears(bus, clock, router.view, router.site)
+    ears = Ears(bus, clock, router.view, router.site, clone_after_s=clone_after_s)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(router.alarms.ringing())
         await stack.enter_async_context(bus.subscribe(router.outbox.pattern, router.outbox.hear))

@@ -203,12 +203,18 @@ class _Arrivals(Future[Msg]):
 
 @asynccontextmanager
 async def connecting(
-    url: str, *, name: str, passport: Passport | None = None, ca: Path | None = None
+    url: str,
+    *,
+    name: str,
+    passport: Passport | None = None,
+    ca: Path | None = None,
+    ping_s: float = PING_INTERVAL_S,
 ) -> AsyncIterator[NatsBus]:
     """Wait until there is a connection, keep it until the block ends, then send what is left.
 
     Raises `UnreachableError` for a URL that nats-py cannot read; a server that is not there yet is
     waited for. `passport` says who connects; `ca` is whom a server's certificate must be signed by.
+    `ping_s`: between two pings, by which a dead connection is noticed.
     """
     client = Persistent()
     watch = _Watch(without_login(url))
@@ -218,7 +224,7 @@ async def connecting(
             name=name,
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # annotated int, only slept
-            ping_interval=PING_INTERVAL_S,
+            ping_interval=ping_s,  # type: ignore[arg-type]  # annotated int, only slept
             flush_timeout=FLUSH_TIMEOUT_S,
             skip_subject_validation=True,  # ours are checked where they are built
             error_cb=watch.failed,

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from edge_agent.background import beside
 from edge_agent.bus.base import Bus, Delivery
 from edge_agent.clock import Clock
-from middle_tier.sight.clones import Clone, Clones
+from middle_tier.sight.clones import CLONE_AFTER_S, Clone, Clones
 from middle_tier.view import View
 from protocol.adverts import Capacity, Describe, Description, SiteCapacity
 from protocol.codec import Frame
@@ -30,13 +30,15 @@ STANDSTILL_S = 1.0
 class Ears:
     """Hands what arrives to the view; asks a node that has changed to describe itself."""
 
-    def __init__(self, bus: Bus, clock: Clock, view: View, site: str) -> None:
+    def __init__(
+        self, bus: Bus, clock: Clock, view: View, site: str, *, clone_after_s: float = CLONE_AFTER_S
+    ) -> None:
         self._bus = bus
         self._clock = clock
         self._view = view
         self._site = site
         self._inbox = bus.inbox()
-        self._clones = Clones()
+        self._clones = Clones(clone_after_s)
 
     @asynccontextmanager
     async def open(self, *, below: bool) -> AsyncIterator[None]:

@@ -42,7 +42,8 @@ class _Boots:
 class Clones:
     """The mutable state is the boots of each node."""
 
-    def __init__(self) -> None:
+    def __init__(self, after_s: float = CLONE_AFTER_S) -> None:
+        self._after_s = after_s
         self._nodes: dict[str, _Boots] = {}
 
     def heard(self, node: str, boot: str, now: float) -> Clone | None:
@@ -54,20 +55,19 @@ class Clones:
         if boot == boots.last:
             boots.heard_s = now
             return None
-        return _turned(boots, boot, now)
+        other, for_s = boots.last, _turned(boots, boot, now)
+        return Clone((boot, other), for_s) if for_s > self._after_s else None
 
 
-def _turned(boots: _Boots, boot: str, now: float) -> Clone | None:
-    """Another boot than the last one."""
-    other = boots.last
-    boots.before[other] = boots.heard_s
+def _turned(boots: _Boots, boot: str, now: float) -> float:
+    """Take another boot than the last one; return for how long they have been coming in turns."""
+    boots.before[boots.last] = boots.heard_s
     boots.before = {one: at for one, at in boots.before.items() if now - at <= FORGET_S}
     returned = boots.before.pop(boot, None) is not None
     boots.last, boots.heard_s = boot, now
     if not returned:
-        return None
+        return 0.0
     if boots.turns_since_s is None or now - boots.turned_s > FORGET_S:
         boots.turns_since_s = now
     boots.turned_s = now
-    for_s = now - boots.turns_since_s
-    return Clone((boot, other), for_s) if for_s > CLONE_AFTER_S else None
+    return now - boots.turns_since_s

@@ -13,6 +13,7 @@ PROOFS, ENROLS = (
     "tests/attacks/test_identity_enrolment.py",
 )
 TLS = "tests/attacks/test_identity_tls.py"
+TWINS = "tests/attacks/test_identity_clones.py"
 STATES, CLAIMS = "cloud_core/identity/states.py", "cloud_core/identity/claims.py"
 CLONES, CREDENTIALS = "middle_tier/sight/clones.py", "edge_agent/identity/credentials.py"
 AUTHORITY, SEEN = "tests/cloud_core/identity/test_authority.py", "tests/middle_tier/test_clones.py"
@@ -41,8 +42,11 @@ _ROWS = (
     ("servers are told", REGISTRY, "        self._tell()\n        return changed", "        return changed", ENROLS),
     ("the barred are named", ROLL, "if known.identity.state in BARRED", "if False", ENROLS),
     ("the revoked stay so", STATES, '    ("pending", "approve"): "active",', '    ("pending", "approve"): "active",\n    ("revoked", "approve"): "active",', "tests/cloud_core/identity/test_states.py"),
-    ("a clone is noticed", CLONES, "if for_s > CLONE_AFTER_S else None", "if False else None", ENROLS),
-    ("a half-open connection is none", CLONES, "if for_s > CLONE_AFTER_S else None", "if for_s >= 0 else None", SEEN),
+    ("a clone is noticed", CLONES, "if for_s > self._after_s else None", "if False else None", f"{TWINS}::test_two_agents_with_one_identity_are_shut_out"),
+    ("a last word is no clone", CLONES, "if for_s > self._after_s else None", "if for_s >= 0 else None", f"{TWINS}::test_the_last_words_of_a_process_that_was_replaced_are_no_clone"),
+    ("what arrives late is no clone", CLONES, "if for_s > self._after_s else None", "if for_s >= 0 else None", f"{TWINS}::test_what_a_dead_process_had_sent_and_arrives_late_is_no_clone"),
+    ("a dead connection is noticed", "edge_agent/bus/nats.py", "ping_interval=ping_s,", "ping_interval=3600,", f"{TWINS}::test_a_reconnect_that_leaves_a_half_open_connection_is_no_clone"),
+    ("a half-open connection is none", CLONES, "if for_s > self._after_s else None", "if for_s >= 0 else None", SEEN),
     ("a site tells of its own clones", "cloud_core/identity/service.py", "if (subject.site, subject.node) != (message.site, message.node):", "if False:", ENROLS),
     ("credentials are of one key", CREDENTIALS, 'if claims_of(read.jwt).get("sub") != read.public:', "if False:", AUTHORITY),
     ("nothing before the handshake", "edge_agent/bus/persistent.py", 'options["tls_handshake_first"] = True', "pass", TLS),

@@ -18,7 +18,6 @@ from edge_agent.identity.enrolment import Joining, asking, enrolled, renew, tick
 from edge_agent.identity.passport import Passport
 from middle_tier.refused import recorded
 from middle_tier.routing.ears import Ears
-from middle_tier.sight import clones
 from middle_tier.view import View
 from protocol.adverts import Capacity
 from protocol.codec import Frame
@@ -208,9 +207,8 @@ def an_advert(boot: str, sequence: int) -> Frame:
     return Frame(Capacity(**said, boot=boot, sequence=sequence))
 
 
-async def test_a_cloned_device_is_noticed_at_its_site_and_shut_out(ground, tmp_path, monkeypatch):
+async def test_a_cloned_device_is_noticed_at_its_site_and_shut_out(ground, tmp_path):
     """Two processes with one key, each with adverts of its own; in a fiftieth of the time."""
-    monkeypatch.setattr(clones, "CLONE_AFTER_S", 0.4)
     async with a_cloud(ground) as cloud:
         cam = await cloud.joins(tmp_path, await cloud.token(), "cam-h")
         ground.holds("site", SITE, tier="middle")
@@ -220,7 +218,9 @@ async def test_a_cloned_device_is_noticed_at_its_site_and_shut_out(ground, tmp_p
             connecting(url, name="site", passport=site) as at_site,
             connecting(url, name="cam-h", passport=passport) as first,
             connecting(url, name="cam-h", passport=passport) as second,
-            Ears(at_site, SystemClock(), View(SITE, tier="middle"), SITE).open(below=False),
+            Ears(at_site, SystemClock(), View(SITE, tier="middle"), SITE, clone_after_s=0.4).open(
+                below=False
+            ),
         ):
             subject = str(AdvertSubject("edge", SITE, "cam-h"))
             for turn in range(100):
