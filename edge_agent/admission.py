@@ -1,6 +1,7 @@
 """Pure. When would this finish, and is that in time? Agents admit, routers predict with it."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import TypeVar
 
 import numpy as np
@@ -66,3 +67,25 @@ def run_ms(profile: Profile, rows: int, percentile: float) -> float:
         return profile.run(rest).at(percentile)
     typical = (whole - 1) * full.at(50.0) + (profile.run(rest).at(50.0) if rest else 0.0)
     return full.at(percentile) + typical
+
+
+def work_ms(profile: Profile, rows: int, percentile: float) -> float:
+    """Run time of `rows` that wait and need not run together, in the batches that take the least.
+
+    As of several runs in `run_ms`, one is counted at `percentile`, the others at their median.
+    """
+    typical, widest = _least_work(profile, rows, sorted(profile.runs))
+    return typical + profile.runs[widest].at(percentile) - profile.runs[widest].at(50.0)
+
+
+def _least_work(profile: Profile, rows: int, sizes: list[int]) -> tuple[float, int]:
+    """Return the median time of `rows` in batches of these sizes, and the widest of those."""
+    widest, narrower = sizes[-1], sizes[:-1]
+    each = profile.runs[widest].at(50.0)
+    if not narrower:
+        return each * ceil(rows / widest), widest
+    whole, rest = divmod(rows, widest)
+    with_rest = each * (whole + bool(rest)), widest
+    if rest and whole:
+        with_rest = min(with_rest, (each * whole + _least_work(profile, rest, narrower)[0], widest))
+    return min(with_rest, _least_work(profile, rows, narrower))

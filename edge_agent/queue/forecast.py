@@ -1,6 +1,6 @@
 """Pure. How long a variant runs here, as plain floats: the profile, remembered and corrected."""
 
-from edge_agent.admission import run_ms
+from edge_agent.admission import run_ms, work_ms
 from protocol.types import Profile
 
 LEAST, MOST = 0.5, 20.0
@@ -23,6 +23,7 @@ class Forecast:
         self.factor = 1.0
         self._seen = 0.0
         self._known: dict[tuple[int, float], float] = {}
+        self._work: dict[tuple[int, float], float] = {}
 
     def __repr__(self) -> str:
         return f"<Forecast of {len(self.profile.runs)} batch sizes | x{self.factor:.2f}>"
@@ -35,6 +36,16 @@ class Forecast:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             known = self._known[key] = run_ms(self.profile, rows, percentile)
+        return known * self.factor
+
+    def work_ms(self, rows: int, percentile: float) -> float:
+        """Predicted time of `rows` that wait, in the batches that `next_batch` would make."""
+        key = (rows, percentile)
+        known = self._work.get(key)
+        if known is None:
+            if len(self._work) >= _REMEMBERED:
+                self._work.clear()
+            known = self._work[key] = work_ms(self.profile, rows, percentile)
         return known * self.factor
 
     def run_s(self, rows: int, percentile: float) -> float:

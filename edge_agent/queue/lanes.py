@@ -84,7 +84,7 @@ class Lanes:
             offered: list[tuple[Strand, Waiting]] = []
             asks = lane.in_turn(offered)
             batch = next_batch(asks, now=now, run_s=run_s, max_rows=max_rows)
-            for strand, waiting in offered[batch.looked_at :]:
+            for strand, waiting in reversed(offered[batch.looked_at :]):
                 strand.asks.insert(0, waiting)
             touched = list(dict.fromkeys([strand for strand, _ in offered]))
         self._put_down(lane, batch, now)
@@ -235,7 +235,7 @@ class Lanes:
     def _recount(self, lane: Lane) -> None:
         """Keep the sum; forget a lane that is empty."""
         rows = lane.rows - lane.late
-        cost_ms = lane.holding.forecast.run_ms(rows, QUEUE_PERCENTILE) if rows else 0.0
+        cost_ms = lane.holding.forecast.work_ms(rows, QUEUE_PERCENTILE) if rows else 0.0
         self.queued_ms = max(0.0, self.queued_ms + cost_ms - lane.cost_ms)
         lane.cost_ms = cost_ms
         if not lane.rows:

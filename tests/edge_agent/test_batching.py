@@ -1,9 +1,11 @@
 """What runs together: in order of urgency, and nobody later than it may be."""
 
+from math import inf
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.queue.batching import Waiting, next_batch
+from edge_agent.queue.batching import TURN_S, Waiting, next_batch, thriftiest
 from tests.edge_agent.node import an_ask
 
 numbers = st.integers(5, 40)
@@ -105,3 +107,40 @@ def test_as_many_as_are_in_time_run_together():
     asks = [waiting(due=4.0), waiting(due=9.0), waiting(due=9.0), waiting(due=9.0)]
     batch = next_batch(asks, now=0.0, run_s=lambda rows, _: 1.0 + rows, max_rows=32)
     assert list(batch.members) == asks[:3]
+
+
+def made_for_eight(rows, _percentile):
+    return 0.008 if rows == 1 else 0.036
+
+
+def test_of_those_in_time_so_many_run_together_as_take_the_least_time_each():
+    """Two in a batch of eight take longer than one after the other; five do not."""
+    few = [waiting(name=str(number)) for number in range(4)]
+    assert len(next_batch(few, now=0.0, run_s=made_for_eight, max_rows=8).members) == 1
+    many_ = [waiting(name=str(number)) for number in range(6)]
+    assert len(next_batch(many_, now=0.0, run_s=made_for_eight, max_rows=8).members) == 6
+
+
+def test_what_comes_after_those_that_run_is_as_if_it_had_not_been_looked_at():
+    asks = [waiting(due=0.001, deadline=9.0), waiting(), waiting(), waiting(due=0.001)]
+    batch = next_batch(asks, now=0.0, run_s=made_for_eight, max_rows=8)
+    assert (batch.members, batch.postponed, batch.late) == ((asks[1],), (asks[0],), ())
+    assert batch.looked_at == 2
+
+
+@many
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), profiles)
+def test_no_other_number_of_the_first_asks_takes_less_time_a_row(rows, run_s):
+    few = thriftiest(rows, run_s)
+    shares = [
+        (run_s(sum(rows[:size]), 50.0) + TURN_S) / sum(rows[:size])
+        for size in range(1, len(rows) + 1)
+    ]
+    assert shares[few - 1] == min(shares)
+
+
+def test_nobody_is_dropped_who_comes_after_those_that_run():
+    asks = [waiting(due=inf, deadline=9.0), waiting(due=inf, deadline=9.0)]
+    asks += [waiting(due=inf, deadline=0.001), waiting(due=inf, deadline=9.0)]
+    batch = next_batch(asks, now=0.0, run_s=made_for_eight, max_rows=8)
+    assert (batch.members, batch.late, batch.looked_at) == ((asks[0],), (), 1)

@@ -5,6 +5,7 @@ import pytest
 from edge_agent.admission import run_ms
 from edge_agent.queue.forecast import LEAST, MOST, Forecast
 from protocol.bundles import estimate
+from protocol.types import Latency
 from tests.build import a_profile
 
 PROFILE = a_profile(runs={1: estimate(2.0), 8: estimate(4.0)})
@@ -42,3 +43,17 @@ def test_without_news_it_forgets():
     assert forecast.factor == MOST
     forecast.forget(now=60.0)
     assert forecast.factor == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ms"), [(1, 8.0), (3, 24.0), (5, 36.0), (8, 36.0), (9, 44.0), (16, 72.0), (19, 96.0)]
+)
+def test_what_waits_is_counted_in_the_batches_that_take_the_least(rows, ms):
+    profile = a_profile(runs={1: estimate(8.0), 8: estimate(36.0), 32: estimate(300.0)})
+    assert Forecast(profile).work_ms(rows, 50.0) == pytest.approx(ms)
+
+
+def test_of_what_waits_one_run_is_counted_at_the_percentile():
+    tail = Latency(ms=(8.0, 9.0, 10.0, 20.0, 30.0))
+    forecast = Forecast(a_profile(runs={1: tail}))
+    assert forecast.work_ms(3, 99.0) == pytest.approx(8.0 + 8.0 + 20.0)

@@ -130,7 +130,9 @@ class AnyOrder(RuleBasedStateMachine):
             if each.due < inf:
                 _, rows = in_time.get(id(place), (place, 0))
                 in_time[id(place)] = place, rows + each.rows
-        cost_ms = sum(place.holding.forecast.run_ms(rows, 95.0) for place, rows in in_time.values())
+        cost_ms = sum(
+            place.holding.forecast.work_ms(rows, 95.0) for place, rows in in_time.values()
+        )
         assert self.lanes.queued_ms == pytest.approx(cost_ms, abs=1e-9)
 
 

@@ -12,9 +12,9 @@ seconds = st.integers(0, 10).map(float)
 
 
 def ends(queued, free_at):
-    """When each is done, run one after another as they are due."""
+    """When each is done, run one after another as they are due, the short first where all alike."""
     found, at = {}, free_at
-    for number, each in sorted(enumerate(queued), key=lambda one: (one[1].due, one[0])):
+    for number, each in sorted(enumerate(queued), key=lambda one: (one[1], one[0])):
         at += each.cost_s
         found[number] = at
     return found

@@ -7,6 +7,7 @@ nodes is in `adverts`, what becomes of one query in `pursuit`.
 from itertools import count
 from math import inf
 from time import thread_time_ns
+from typing import Literal
 
 from cloud_core.simulator.node import Node, Told
 from cloud_core.simulator.places import Place
@@ -197,7 +198,7 @@ class _Ends:
         self._world.refused(self._query)
 
 
-def default_rules(world: World) -> Policy:
+def default_rules(world: World, on_miss: Literal["refuse", "fastest"] = "fastest") -> Policy:
     """Return the policy that a scenario implies: its link prices, and that nothing is refused.
 
     As no rival refuses what some node could run.
@@ -207,4 +208,4 @@ def default_rules(world: World) -> Policy:
         for border in BORDERS
         if world.network.parts[border].usd_per_gb
     }
-    return Policy(usd_per_gb=prices, on_miss="fastest")
+    return Policy(usd_per_gb=prices, on_miss=on_miss)
