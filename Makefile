@@ -5,7 +5,7 @@
 #           make up PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 #           keeps torch without CUDA where PyPI would bring gigabytes of it
 # JOBS      tests that run side by side where they can
-# ARGS      handed on to `tiermesh up`, to pytest (test, check) or to the benchmark
+# ARGS      handed on to `tiermesh up`, to pytest (test, check), to the benchmark or to break-checks
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 PIP_ARGS ?=
