@@ -46,10 +46,10 @@ class Copies:
 
     def tried(self, mutation: Mutation) -> Found:
         """Try a row in the next copy that is free."""
-        if why := stale(mutation):
-            return Found("STALE", why)
         folder = self._free.get()
         try:
+            if why := stale(folder, mutation):  # not of the tree, which may be worked on meanwhile
+                return Found("STALE", why)
             if not self._is_green(folder, mutation.test):
                 return Found("BROKEN", f"{mutation.test} is red with every check in its place")
             return broken(folder, mutation)
@@ -74,11 +74,11 @@ class State:
         lines = path.read_text().splitlines() if path is not None and path.exists() else []
         self.red = {json.loads(line)["key"] for line in lines if line.endswith("}")}
 
-    def add(self, mutation: Mutation) -> None:
+    def add(self, key: str, mutation: Mutation) -> None:
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a") as file:
-                file.write(json.dumps({"key": key(mutation), "name": mutation.name}) + "\n")
+                file.write(json.dumps({"key": key, "name": mutation.name}) + "\n")
 
 
 def run(rows: Sequence[Mutation], jobs: int) -> Iterator[tuple[Mutation, Found]]:
@@ -103,14 +103,15 @@ def main(words: Sequence[str]) -> int:
         sys.stdout.writelines(f"{one.name}\t{one.file}\t{one.test}\n" for one in chosen)
         return 0
     state = State(options.state)
-    rows = [one for one in chosen if key_or_none(one) not in state.red]
+    keys = {one: key(one) for one in chosen}
+    rows = [one for one in chosen if keys[one] not in state.red]
     _say(f"{len(rows)} rows, {len(chosen) - len(rows)} were red before, {options.jobs} at a time")
     began, counts, faults = time.monotonic(), Counter[str](), []
     for mutation, found in run(rows, options.jobs):
         counts[found.verdict] += 1
         line = f"{found.verdict:6}  {mutation.name}" + (f": {found.why}" if found.why else "")
         if found.verdict == "red":
-            state.add(mutation)
+            state.add(keys[mutation], mutation)
         else:
             faults.append(line)
         _say(f"[{counts.total():3}/{len(rows)} {time.monotonic() - began:5.0f} s] {line}")
@@ -118,11 +119,6 @@ def main(words: Sequence[str]) -> int:
     told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     _say(f"{len(chosen) - len(faults)} of {len(chosen)} were noticed ({told or 'none tried'})")
     return 1 if faults or not chosen else 0
-
-
-def key_or_none(mutation: Mutation) -> str | None:
-    """A row that fits no more has none: it is tried, and says so."""
-    return None if stale(mutation) else key(mutation)
 
 
 def _say(line: str) -> None:

@@ -38,7 +38,12 @@ class Found(NamedTuple):
 
 
 def key(mutation: Mutation) -> str:
-    """Of a row and of what it is tried on: another source, another test, another key."""
+    """Of a row and of what it is tried on: another source, another test, another key.
+
+    Empty for a row that cannot be tried: it is, each time, and says so.
+    """
+    if stale(ROOT, mutation):
+        return ""
     said = hashlib.sha256(repr(mutation).encode())
     for path in (ROOT / mutation.file, ROOT / mutation.test.partition("::")[0]):
         files = [path] if path.is_file() else sorted(path.rglob("*.py"))
@@ -47,9 +52,9 @@ def key(mutation: Mutation) -> str:
     return said.hexdigest()[:32]
 
 
-def stale(mutation: Mutation) -> str:
-    """Why the row cannot be tried; empty: it can."""
-    path, test = ROOT / mutation.file, ROOT / mutation.test.partition("::")[0]
+def stale(root: Path, mutation: Mutation) -> str:
+    """Why the row cannot be tried on what is there; empty: it can."""
+    path, test = root / mutation.file, root / mutation.test.partition("::")[0]
     if not path.exists():
         return f"there is no {mutation.file}"
     if not test.exists():
