@@ -49,10 +49,10 @@ _ROWS = (
     ("a half-open connection is none", CLONES, "if for_s > self._after_s else None", "if for_s >= 0 else None", SEEN),
     ("a site tells of its own clones", "cloud_core/identity/service.py", "if (subject.site, subject.node) != (message.site, message.node):", "if False:", ENROLS),
     ("credentials are of one key", CREDENTIALS, 'if claims_of(read.jwt).get("sub") != read.public:', "if False:", AUTHORITY),
-    ("nothing before the handshake", "edge_agent/bus/persistent.py", 'options["tls_handshake_first"] = True', "pass", TLS),
+    ("nothing before the handshake", "edge_agent/bus/persistent.py", 'options["tls_handshake_first"] = True', "pass", f"{TLS}::test_a_client_that_pins_says_nothing_to_a_server_without_tls"),
     ("the barred are known before anybody is told", REGISTRY, "return (self.mesh_jwt(),) if self.whole else ()", "return (self.mesh_jwt(),)", JOINS),
     ("the barred are in a backup", "cloud_core/federation.py", "follows={IDENTITIES: 1} if config.identity is not None else NO_MORE", "follows=NO_MORE", "tests/integration/test_backup.py"),
-    ("no server in the clear", SERVERS, "{indent}  handshake_first: true\n", "", TLS),
+    ("no server in the clear", SERVERS, "{indent}  handshake_first: true\n", "", f"{TLS}::test_a_server_says_nothing_in_the_clear"),
 )  # fmt: skip
 
 IDENTITY = tuple(
