@@ -2,9 +2,13 @@
 
 import sys
 
-from cloud_core.config import CloudConfig
-from cloud_core.federation import running
-from middle_tier.process import run
+from middle_tier.http import early
+
+early.listening(sys.argv[1:])  # clients wait in the system's queue while the rest is imported
+
+from cloud_core.config import CloudConfig  # noqa: E402  # as said above
+from cloud_core.federation import running  # noqa: E402  # as said above
+from middle_tier.process import run  # noqa: E402  # as said above
 
 
 def main() -> None:

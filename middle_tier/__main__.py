@@ -2,9 +2,13 @@
 
 import sys
 
-from middle_tier.config import SiteConfig
-from middle_tier.node import running
-from middle_tier.process import run
+from middle_tier.http import early
+
+early.listening(sys.argv[1:])  # clients wait in the system's queue while the rest is imported
+
+from middle_tier.config import SiteConfig  # noqa: E402  # as said above
+from middle_tier.node import running  # noqa: E402  # as said above
+from middle_tier.process import run  # noqa: E402  # as said above
 
 
 def main() -> None:

@@ -6,17 +6,16 @@ What is said to them is the lanes' business.
 
 import asyncio
 import ipaddress
-import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from middle_tier.http import early
 from middle_tier.http.certificate import Certificate
 from protocol.errors import BadRequestError
 
-BACKLOG = 1024
 HANDSHAKE_S = 10.0
 """Longest time from a connection to a finished TLS handshake."""
 GOODBYE_S = 1.0
@@ -45,7 +44,8 @@ class Door:
         shown = self.certificate
         return [
             await loop.create_server(
-                lanes, sock=one, backlog=BACKLOG, ssl=None if shown is None else shown.context,
+                lanes, sock=one, backlog=early.BACKLOG,
+                ssl=None if shown is None else shown.context,
                 ssl_handshake_timeout=None if shown is None else HANDSHAKE_S,
                 ssl_shutdown_timeout=None if shown is None else GOODBYE_S,
             )
@@ -63,20 +63,16 @@ def opened(
     for a host that has no address here and for files that will not do.
     """
     certificate = None if tls is None else Certificate(*tls)
-    sockets: list[socket.socket] = []
+    try:
+        sockets = early.taken(host, port)
+    except socket.gaierror as error:
+        raise BadRequestError(
+            f"{host}: {error.strerror}", "mend host in the configuration"
+        ) from error
     with ExitStack() as stack:
-        for family, _, _, _, address in _addresses(host, port):
-            place = (address[0], sockets[0].getsockname()[1] if sockets else port)
-            try:
-                one = socket.create_server(place, family=family, backlog=BACKLOG)
-            except OSError as error:
-                said = (
-                    f"cannot listen at {place[0]} port {place[1]}: {os.strerror(error.errno or 0)}"
-                )
-                raise OSError(error.errno, said) from error
-            one.setblocking(False)  # noqa: FBT003  # socket's
-            sockets.append(stack.enter_context(one))
-        yield Door(host, tuple(sockets), certificate)
+        for one in sockets:
+            stack.enter_context(one)
+        yield Door(host, sockets, certificate)
 
 
 def loopback(host: str) -> bool:
@@ -85,14 +81,3 @@ def loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _addresses(host: str, port: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-    flags = socket.AI_PASSIVE
-    try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=flags)
-    except socket.gaierror as error:
-        raise BadRequestError(
-            f"{host}: {error.strerror}", "mend host in the configuration"
-        ) from error
-    return list(dict.fromkeys(found))  # type: ignore[arg-type]  # of stream sockets

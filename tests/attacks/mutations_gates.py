@@ -10,7 +10,7 @@ _ROWS = (
     ("no plain HTTP to the network", CONFIG, "if not local and self.tls is None and not self.plain_http:", "if False:", HELD),
     ("a certificate has its key", CONFIG, "if (self.tls_certificate is None) != (self.tls_key is None):", "if False:", HELD),
     ("TLS is spoken", DOOR, "ssl=None if shown is None else shown.context,", "ssl=None,", SEEN),
-    ("old TLS", SHOWN, "context.minimum_version = ssl.TLSVersion.TLSv1_2", 'context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED; context.set_ciphers("ALL:@SECLEVEL=0")', SEEN),
+    ("old TLS", SHOWN, "    context.set_ciphers(CIPHERS)\n", '    context.minimum_version = ssl.TLSVersion.TLSv1\n    context.set_ciphers("ALL:@SECLEVEL=0")\n', SEEN),
     ("the newest is shown", SHOWN, "            self._shown = _context(*self._files)\n", "            _context(*self._files)\n", HELD),
     ("half a renewal", SHOWN, "        except (OSError, ValueError) as error:\n            log.warning", "        except KeyError as error:\n            log.warning", HELD),
     ("a client looks at the name", PINNED, "    context.minimum_version", "    context.check_hostname = False\n    context.minimum_version", HELD),

@@ -9,9 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from cloud_core.identity import ca
+from cloud_core.up import ports
 from edge_agent.clock import ManualClock
 from middle_tier.client import Mesh
 from middle_tier.config import SiteConfig
+from middle_tier.http import early
 from middle_tier.http.certificate import LOOK_S, Certificate
 from middle_tier.http.door import loopback, opened
 from protocol.errors import BadRequestError, UnreachableError
@@ -39,6 +41,11 @@ def renewed(authority, pair) -> None:
     authority.server("127.0.0.1", *pair, time.time())
 
 
+def accepting(listening: socket.socket):
+    listening.setblocking(True)  # noqa: FBT003  # socket's
+    return listening.accept()
+
+
 async def shown(url: str, authority) -> bytes:
     """The certificate that the gate shows, having answered."""
     context = ssl.create_default_context(cadata=authority.pem())
@@ -62,6 +69,30 @@ async def test_whoever_comes_early_waits_and_is_answered():
             for one in early:
                 assert (await asyncio.to_thread(one.recv, 4096)).startswith(b"HTTP/1.1 200")
                 one.close()
+
+
+def test_what_is_opened_early_is_where_the_gate_will_be(tmp_path):
+    port = ports.free(1)[0]
+    for name, text in (("a.json", f'{{"port": {port}}}'), ("a.toml", f"port = {port}\n")):
+        (tmp_path / name).write_text(text)
+        early.listening(["--log-level", "info", "--config", str(tmp_path / name)])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as waits:
+            with opened(port=port) as door:
+                accepted, place = accepting(door.sockets[0])
+                accepted.close()
+            assert place == waits.getsockname()
+        assert ports.is_free(port)
+    fields = SiteConfig.model_fields
+    assert (fields["host"].default, fields["port"].default) == (early.HOST, early.PORT)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"port": "x"}', '{"host": 1}', '{"port": 0}'])
+def test_what_cannot_be_opened_early_is_left_to_who_reads_the_rest(tmp_path, text):
+    if text is not None:
+        (tmp_path / "a.json").write_text(text)
+    early.listening([f"--config={tmp_path / 'a.json'}"])
+    early.listening([])
+    early.listening(["--config"])
 
 
 def test_every_address_of_a_name_has_the_same_port():
