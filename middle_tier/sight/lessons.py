@@ -8,6 +8,7 @@ from math import inf
 
 from middle_tier.scheduler.table import Table
 from middle_tier.scheduler.types import Candidate
+from middle_tier.sight.agenda import Agenda
 from middle_tier.sight.roll import Seen
 from middle_tier.sight.runtimes import RunTimes
 from middle_tier.sight.speeds import FURTHEST, tells
@@ -29,6 +30,7 @@ class Lessons:
         self._runs = runs
         self._answers: list[tuple[Seen[Capacity], Candidate, Answer, float, float]] = []
         self._sampled: set[Seen[Capacity]] = set()
+        self._ageing: Agenda[Seen[Capacity]] = Agenda()
         self._learnt_s = -inf
         table.late = self.learn
 
@@ -57,8 +59,10 @@ class Lessons:
                 last = seen, answer.run_ms
         self._runs.ran((seen.members[""], answer, at) for seen, _, answer, _, at in answers)
         fresh = {seen for seen, *_ in answers}
-        self._sampled |= fresh
         for seen in fresh:
+            if seen not in self._sampled:
+                self._sampled.add(seen)
+                self._watch(seen)
             self.relink(seen)
 
     def relink(self, seen: Seen[Capacity]) -> None:
@@ -74,12 +78,19 @@ class Lessons:
         """Forget samples that are too old, and corrections that nobody confirms."""
         self._runs.fade(now)
         self._runs.tell()
-        for seen in list(self._sampled):
-            if not seen.samples.expire(now) | seen.speed.expire(now):
+        for seen in self._ageing.due(now):
+            if seen not in self._sampled:
                 continue
-            if not seen.samples and not seen.speed:
+            aged = seen.samples.expire(now) | seen.speed.expire(now)
+            if seen.samples or seen.speed:
+                self._watch(seen)
+            else:
                 self._sampled.discard(seen)
-            self.relink(seen)
+            if aged:
+                self.relink(seen)
+
+    def _watch(self, seen: Seen[Capacity]) -> None:
+        self._ageing.add(min(seen.samples.until_s, seen.speed.until_s), seen)
 
     def forget(self, seen: Seen[Capacity]) -> None:
         self._sampled.discard(seen)

@@ -1,6 +1,7 @@
 """Pure. A link as a node advertises it, shifted to what answers of the last seconds have shown."""
 
 from collections import deque
+from math import inf
 
 from protocol.types import Latency
 
@@ -25,6 +26,11 @@ class LinkSamples:
 
     def add(self, link_ms: float, now: float) -> None:
         self._samples.append((now, max(0.0, link_ms)))
+
+    @property
+    def until_s(self) -> float:
+        """When the oldest will be too old; infinite where there is none."""
+        return self._samples[0][0] + YOUNG_S if self._samples else inf
 
     def expire(self, now: float) -> bool:
         """Drop what is too old; return whether anything was."""

@@ -16,6 +16,7 @@ from middle_tier.scheduler.members import Member, Pool
 from middle_tier.scheduler.runs import run_ms
 from middle_tier.scheduler.table import Table
 from middle_tier.scheduler.types import Candidate
+from middle_tier.sight.agenda import Agenda
 from middle_tier.sight.corrections import (
     CLASS_SHARE,
     CLASS_STREAK,
@@ -77,6 +78,7 @@ class RunTimes:
         self._scattered: set[tuple[Pool, str]] = set()
         """Who has answered since the rows were told of how runs scatter."""
         self._members: WeakKeyDictionary[Member, Taught] = WeakKeyDictionary()
+        self._fading: Agenda[Member] = Agenda()
 
     def __repr__(self) -> str:
         return f"<RunTimes of {len(self._classes)} classes | {len(self._members)} members>"
@@ -200,22 +202,29 @@ class RunTimes:
 
     def fade(self, now: float) -> None:
         """Take back, little by little, what nobody has confirmed for a while."""
-        sums = self._table.sums
-        for member, taught in list(self._members.items()):
-            if now - taught.heard_s <= FADE_S:
+        for member in self._fading.due(now):
+            taught = self._members.get(member)
+            if taught is None:
                 continue
-            taught.heard_s = now
-            member.pace = faded(member.pace)
-            factors = {name: faded(factor) for name, factor in member.factors.items()}
-            member.factors = {name: factor for name, factor in factors.items() if factor != 1.0}
-            if member.pool is not None:
-                sums.sum_all_factors(member.pool)
-            if now - taught.answered_s > SHOWN_S and not member.factors and member.pace == 1.0:
+            if now - taught.heard_s > FADE_S:
+                taught.heard_s = now
+                self._take_back(member)
+            shown = now - taught.answered_s <= SHOWN_S
+            if member.slot and (shown or member.factors or member.pace != 1.0):
+                self._fading.add(taught.heard_s + FADE_S, member)
+            else:
                 del self._members[member]
         for pool, taught in self._classes.items():
             if now - taught.heard_s > FADE_S:
                 taught.heard_s = now
-                sums.fade_class(pool)
+                self._table.sums.fade_class(pool)
+
+    def _take_back(self, member: Member) -> None:
+        member.pace = faded(member.pace)
+        factors = {name: faded(factor) for name, factor in member.factors.items()}
+        member.factors = {name: factor for name, factor in factors.items() if factor != 1.0}
+        if member.pool is not None:
+            self._table.sums.sum_all_factors(member.pool)
 
     def _class(self, pool: Pool, now: float) -> Taught:
         taught = self._classes.get(pool)
@@ -228,6 +237,7 @@ class RunTimes:
         taught = self._members.get(member)
         if taught is None:
             taught = self._members[member] = Taught(now)
+            self._fading.add(now + FADE_S, member)
         taught.heard_s = taught.answered_s = now
         return taught
 

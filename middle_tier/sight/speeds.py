@@ -44,6 +44,11 @@ class Speed:
         self._mbps = min(most, max(least, before ** (1.0 - SHARE) * observed**SHARE))
         self._at = now
 
+    @property
+    def until_s(self) -> float:
+        """When it will be too old; infinite where there is none."""
+        return self._at + OLD_S if self else inf
+
     def expire(self, now: float) -> bool:
         """Forget what is too old; return whether anything was."""
         if not self or now - self._at <= OLD_S:
