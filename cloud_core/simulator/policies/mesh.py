@@ -35,22 +35,29 @@ PING_S = 1.0
 """How old what is known of the way to the parent may be: as `uplink` pings."""
 
 
-class Spell:
-    """How long queries have been missing something, without a pause.
+CERTAIN = 0.1
+"""Share of a start's time for which misses must have lasted: a cold start is over by then."""
 
-    Starting a node takes `start_s` and rents it for longer. So it is worth it once misses have
-    lasted for as long as that: one that had been started at the first of them would be there now.
+
+class Spell:
+    """How many queries have been missing something, without a pause.
+
+    Starting a node takes `start_s` and rents it for longer. So it is worth it once as many were
+    missed as one a second and site in so long: were there no more of them, one that had been
+    started at the first would be there now. Where many are missed waiting only misses more.
     """
 
     def __init__(self) -> None:
         self._first = self._last = -inf
+        self._count = 0
 
-    def lasts(self, seconds: float, now: float) -> bool:
-        """Note a miss; return whether there have been some for so long."""
+    def lasts(self, seconds: float, now: float, *, sites: int = 1) -> bool:
+        """Note a miss; return whether there have been enough for a start that takes so long."""
         if now - self._last > PAUSE_S:
-            self._first = now
+            self._first, self._count = now, 0
         self._last = now
-        return now - self._first >= seconds
+        self._count += 1
+        return self._count >= seconds * sites and now - self._first >= CERTAIN * seconds
 
 
 class Site:
@@ -103,7 +110,8 @@ class Site:
         found, now = self.worth(demand), self.mesh.world.now
         if found is not None and is_due(self._orders.get(found.variant), now):
             node = self.members[found.site, found.node]
-            if node.on or self._spell.lasts(node.kind.fleet.start_s, now):
+            sites = len(self.mesh.sites) if self.parent is None else 1
+            if node.on or self._spell.lasts(node.kind.fleet.start_s, now, sites=sites):
                 fits = node.load(node.holding(found.variant))
                 # One that would not is no reason to wait with another.
                 self._orders[found.variant] = now if fits else now - AGAIN_S
