@@ -13,6 +13,8 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
@@ -152,17 +154,33 @@ def measured(scenario: Scenario, folder: Path, number: int) -> dict[str, float]:
         "--detach",
         "--json",
     )
-    started = json.loads(tiermesh("up", "--dir", place, *arguments))
-    try:
+    with stopped_behind(place):
+        started = json.loads(tiermesh("up", "--dir", place, *arguments))
         gate = next(gate["url"] for gate in started["gates"] if gate["site"] == "site-1")
         outcomes = asyncio.run(asked(scenario, gate, started["token"]))
-    finally:
-        tiermesh("down", "--dir", place)
     tiers = Counter(tier for tier, _ in outcomes if tier)
     shares = {tier: 100.0 * tiers[tier] / max(1, tiers.total()) for tier in TIERS}
     come = World(scenario, kits(scenario)).arrivals.at_s
     steady = [met for (_, met), at in zip(outcomes, come, strict=True) if at >= STEADY * SECONDS]
     return {**shares, "met": 100.0 * sum(steady) / len(steady)}
+
+
+GUARD = 'read how; "$@"; [ "$how" ] || for n in 1 2 3 4 5; do sleep 1; "$@"; done'
+"""Stops the mesh when a pipe ends; when it ends without a word, also one that is just starting."""
+
+
+@contextmanager
+def stopped_behind(place: Path) -> Iterator[None]:
+    """Stop the mesh of a folder however the block ends, even if this process is killed in it."""
+    command = ["sh", "-c", GUARD, "sh", *tiermesh_command("down", "--dir", place)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True, text=True,
+    ) as guard:  # fmt: skip
+        try:
+            yield
+        finally:
+            guard.communicate("over\n")
 
 
 async def asked(scenario: Scenario, gate: str, token: str) -> list[tuple[str, bool]]:
@@ -188,8 +206,12 @@ async def asked(scenario: Scenario, gate: str, token: str) -> list[tuple[str, bo
         return await asyncio.gather(*(ask(number) for number in range(len(come))))
 
 
+def tiermesh_command(*arguments: object) -> list[str]:
+    return [str(Path(sys.executable).with_name("tiermesh")), *map(str, arguments)]
+
+
 def tiermesh(*arguments: object) -> str:
-    command = [Path(sys.executable).with_name("tiermesh"), *map(str, arguments)]
+    command = tiermesh_command(*arguments)
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
