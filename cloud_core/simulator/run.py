@@ -14,6 +14,7 @@ from cloud_core.simulator.results import Outcome, Results
 from cloud_core.simulator.scenario import Scenario
 from cloud_core.simulator.tables import Kit, kits
 from cloud_core.simulator.world import Policy, World
+from middle_tier.garbage import THRESHOLDS
 from middle_tier.scheduler.types import Policy as Rules
 from protocol.errors import BadRequestError, ExecutionError
 
@@ -97,9 +98,12 @@ def under(policy: Deciding, world: World, progress: Callable[[float], None]) -> 
     begun = perf_counter()
     gc.collect()
     gc.freeze()  # a fleet of many nodes would be gone through at each collection
+    usual = gc.get_threshold()
+    gc.set_threshold(*THRESHOLDS)
     try:
         world.run(progress)
     finally:
+        gc.set_threshold(*usual)
         gc.unfreeze()
     return results.outcome(
         world.scenario, world.arrivals, world.records, world.ledger,
