@@ -17,7 +17,7 @@ from cloud_core.cli.sending import post, send
 from cloud_core.simulator.lately import Traffic
 from middle_tier.policy.document import BadPolicyError, read
 from middle_tier.scheduler.types import Policy
-from protocol.errors import BadRequestError
+from protocol.errors import BadRequestError, UnreachableError
 
 app = typer.Typer(
     help="The policy: prices, permissions, preferences. One document for all gates.",
@@ -99,12 +99,12 @@ def diff(  # noqa: PLR0913  # one parameter an option
     text = _text(file, as_json=as_json)
     now = send(place, "GET", "/v1/policy")
     checked = send(place, "POST", "/v1/policy/check", text.encode(), media=YAML)
-    effects = None
+    found = None
     if what_if or traffic is not None:
         both = [Policy.model_validate(each["policy"]) for each in (now, checked)]
-        effects = _effects(place, gates(place, folder, url), traffic, both)
+        found = effects(place, gates(place, folder, url), traffic, both)
     if as_json:
-        show.as_json({**checked, **({} if effects is None else {"what_if": effects})})
+        show.as_json({**checked, **({} if found is None else {"what_if": found})})
         return
     names = f"revision {now['revision']}", str(file)
     lines = difflib.unified_diff(
@@ -112,8 +112,8 @@ def diff(  # noqa: PLR0913  # one parameter an option
     )
     show.plain("\n".join(lines) or "the same text")
     _changes(checked["changes"])
-    if effects is not None:
-        simulated.shown(effects)
+    if found is not None:
+        simulated.shown(found)
 
 
 @app.command()
@@ -191,14 +191,21 @@ def rollback(
         show.console.print(_line(made), highlight=False)
 
 
-def _effects(
+def effects(
     place: Where, others: list[Where], traffic: Path | None, both: list[Policy]
 ) -> dict[str, Any]:
+    """Return what traffic, given or of late, comes to under both; silent gates are named."""
     now, then = both
     if traffic is not None:
         return simulated.compared(traffic, now, then)
-    found = [Traffic.model_validate(send(each, "GET", "/v1/traffic")) for each in (place, *others)]
-    return simulated.lately(found, now, then)
+    found = [Traffic.model_validate(send(place, "GET", "/v1/traffic"))]  # it knows the nodes
+    silent = []
+    for each in others:
+        try:
+            found.append(Traffic.model_validate(send(each, "GET", "/v1/traffic")))
+        except UnreachableError:
+            silent.append(each.url)
+    return {**simulated.lately(found, now, then), "silent": silent}
 
 
 def _text(file: Path, *, as_json: bool) -> str:

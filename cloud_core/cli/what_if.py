@@ -58,6 +58,8 @@ def shown(found: dict[str, Any]) -> None:
         title += f", {found['queries']:,} queries in {found['seconds']:,} s"
     show.console.print(title, highlight=False, markup=False)
     show.table(("figure", "now", "then", "change"), rows)
+    for gate in found.get("silent", ()):
+        show.aside.print(f"{gate} is silent: what it was asked is not in these figures")
     for name in found.get("unseen", ()):
         show.aside.print(f"{name}: not simulated, its change is not in these figures")
 
