@@ -19,7 +19,7 @@ FIELDS = (
     "met",
 )  # fmt: skip
 PARTS = ("link", "queue", "cold", "run", "finish ms")
-COSTS = ("run USD", "bytes USD", "cost USD")
+COSTS = ("run USD", "of it energy", "bytes USD", "cost USD")
 CANDIDATE = ("variant", "accuracy", "hardware", "tier", "site", "node", "warm", *PARTS, *COSTS)
 REJECTED = ("variant", "hardware", "tier", "site", "warm", "nodes", *PARTS, "cost USD", "why not")
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -89,7 +89,7 @@ def show_plan(plan: Mapping[str, Any]) -> None:
 
 def _candidate(one: Mapping[str, Any]) -> tuple[object, ...]:
     place = (one["hardware"], one["tier"], one["site"], one["node"], one["warm"])
-    costs = (_usd(one.get(name)) for name in ("busy_usd", "bytes_usd", "cost_usd"))
+    costs = (_usd(one.get(name)) for name in ("busy_usd", "energy_usd", "bytes_usd", "cost_usd"))
     return (one["variant"], one["accuracy"], *place, *_parts(one), *costs)
 
 

@@ -11,6 +11,8 @@ PARTS = ("link_ms", "transfer_ms", "queue_ms", "cold_ms", "run_ms")
 """Of a finish, in order; they add up to it."""
 COSTS = ("busy_usd", "bytes_usd")
 """Of a cost; they add up to it: rent and energy of the run, and the way of its tensors."""
+BUSY = ("energy_usd", "rent_usd")
+"""Of `busy_usd`; None where that is all that is known, as of another site's nodes."""
 
 
 def explained(want: Want, plan: Plan) -> dict[str, object]:
@@ -35,7 +37,10 @@ def _plain(line: Candidate | Rejected, plan: Plan) -> dict[str, Any]:
     }
     bytes_usd = plan.bytes_usd.get(line.tier, 0.0)
     if line.cost_usd is not None:
-        found["busy_usd"] = max(0.0, line.cost_usd - bytes_usd)
+        busy_usd = found["busy_usd"] = max(0.0, line.cost_usd - bytes_usd)
+        share = plan.energy.get((line.site, line.hardware, line.tier))
+        found["energy_usd"] = None if share is None else busy_usd * share
+        found["rent_usd"] = None if share is None else busy_usd * (1.0 - share)
         found["bytes_usd"] = bytes_usd
     return found
 

@@ -49,6 +49,8 @@ class PoolKey(NamedTuple):
     """What each can run, without the profiles: those are corrected, not compared."""
     offer: str = ""
     """Tells apart the lines of one site's summary."""
+    energy_usd_per_busy_ms: float | None = None
+    """What of the price is energy: for people. None: its site says only what it is in all."""
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)

@@ -19,7 +19,7 @@ from middle_tier.scheduler.members import TIERS
 from middle_tier.scheduler.misses import best_accuracy, fallbacks, fastest_ms
 from middle_tier.scheduler.pick import Look, best_of, members_of, opened
 from middle_tier.scheduler.pressed import pressed
-from middle_tier.scheduler.prices import usd_per_busy_ms
+from middle_tier.scheduler.prices import energy_share, usd_per_busy_ms
 from middle_tier.scheduler.ranking import (
     AHEAD,
     Rows,
@@ -35,6 +35,7 @@ from middle_tier.scheduler.ranking import (
 from middle_tier.scheduler.runs import run_ms
 from middle_tier.scheduler.tally import Tally
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy, Rejected
+from protocol.types import Tier
 
 
 def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: int) -> Plan:
@@ -104,6 +105,7 @@ def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
         fastest_ms(scored),
         best_accuracy(groups, look, scored),
         bytes_usd=describe.bytes_usd,
+        energy=_energy(groups, policy),
     )
 
 
@@ -119,6 +121,17 @@ def _out(
     yield filters.TOO_DEAR, rows[:size][within & ~fits]
     for place, reason in lost.items():
         yield reason, rows[[place]]
+
+
+def _energy(groups: Groups, policy: Policy) -> dict[tuple[str, str, Tier], float | None]:
+    found: dict[tuple[str, str, Tier], float | None] = {}
+    for pool in groups.table.pools:
+        if pool is None or not pool.members:
+            continue
+        key, share = pool.key, energy_share(policy, pool.key)
+        kind = key.site, key.hardware, key.tier
+        found[kind] = share if found.get(kind, share) == share else None
+    return found
 
 
 class _Describing:

@@ -33,6 +33,16 @@ def usd_per_busy_ms(policy: Policy, key: PoolKey) -> float:
     return key.usd_per_busy_ms if price is None else price.usd_per_busy_ms
 
 
+def energy_share(policy: Policy, key: PoolKey) -> float | None:
+    """Return what share of that bill is energy, the rest being rent; None where it is not known."""
+    price = price_of(policy.prices, key.tier, key.hardware)
+    energy = (
+        key.energy_usd_per_busy_ms if price is None else price.watts * price.usd_per_kwh / 3.6e9
+    )
+    whole = usd_per_busy_ms(policy, key)
+    return None if energy is None else energy / whole if whole else 0.0
+
+
 def prices(table: Table, rows: Rows, policy: Policy) -> Prices:
     """Return the columns of these rows."""
     columns, prefer = table.columns, policy.prefer

@@ -155,6 +155,9 @@ class Plan(NamedTuple):
     """The best accuracy within the budget; only when nothing is ranked, or explained."""
     bytes_usd: Mapping[Tier, float] = MappingProxyType({})
     """What carrying its tensors to each tier costs: a part of every cost; only explained."""
+    energy: Mapping[tuple[str, str, Tier], float | None] = MappingProxyType({})
+    """What share of the busy time's price is energy, by site, hardware and tier; None where that is
+    not known, or not the same for all; only explained."""
     cheapest: tuple[Group, ...] = ()
     """The warm groups that cost as little as the best: among their members `choose_again` picks.
     Empty when there are too many, or when `explain` has made the plan."""

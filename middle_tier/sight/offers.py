@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from middle_tier.scheduler.members import PoolKey, State
 from protocol.adverts import Capacity, Offer, SiteCapacity, VariantInfo
-from protocol.types import Latency
+from protocol.types import Latency, Price
 
 Kit = tuple[tuple[object, ...], ...]
 
@@ -18,8 +18,22 @@ def kit_of(infos: Iterable[VariantInfo]) -> Kit:
 
 
 def node_key(advert: Capacity, state: State, kit: Kit) -> PoolKey:
-    price = advert.price.usd_per_busy_ms
-    return PoolKey(advert.site, advert.hardware, advert.tier, "node", state, price, kit)
+    price = advert.price
+    return PoolKey(
+        site=advert.site,
+        hardware=advert.hardware,
+        tier=advert.tier,
+        scope="node",
+        state=state,
+        usd_per_busy_ms=price.usd_per_busy_ms,
+        kit=kit,
+        energy_usd_per_busy_ms=energy_usd_per_busy_ms(price),
+    )
+
+
+def energy_usd_per_busy_ms(price: Price) -> float:
+    """Return what of the price of a busy millisecond is energy."""
+    return price.watts * price.usd_per_kwh / 3.6e9
 
 
 def offer_name(offer: Offer) -> str:
