@@ -128,6 +128,17 @@ class Parent:
             rejected={f"{self.site} has nothing in time that is accurate enough": 1},
         )  # fmt: skip
 
+    def could(self, demand: Demand, budget_ms: float) -> bool:
+        """Whether it would be in time if nobody waited there."""
+        want = demand.want
+        return any(
+            line.task == want.task
+            and line.accuracy >= want.min_accuracy
+            and line.alone is not None
+            and line.alone.at(want.percentile) <= budget_ms
+            for line in self.reach or ()
+        )
+
     def knows(self, task: str) -> bool:
         """Whether it has said that it could do something for a task."""
         return any(line.task == task for line in self.reach or ())

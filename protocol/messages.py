@@ -235,6 +235,8 @@ class Reach(Wire):
     accuracy: Share
     finish: Latency
     """From a query's arrival there."""
+    alone: Latency | None = None
+    """The same if nobody waited there: for a tenant that has not had its share."""
 
 
 class Ping(Wire):

@@ -18,8 +18,10 @@ class Left(NamedTuple):
     """In time."""
     pressed: Sequence[Candidate]
     """In time where what is due later waits for them ..."""
+    within: Sequence[Candidate]
+    """... or if its tenant is within its share there ..."""
     late: Sequence[Candidate]
-    """... and late, if the policy says so; both only when nobody is ranked."""
+    """... and late, if the policy says so; all of these only when nobody is ranked."""
 
 
 class Choices:
@@ -64,11 +66,11 @@ class Choices:
         self._again = True
         plan = self._plan(demand)
         found = self._left(plan)
-        if self._refused and not any(found) and (plan.ranked or plan.pressed or plan.fallback):
+        if self._refused and not any(found) and _any(plan):
             # A plan draws a few nodes of a class; it drew only refusers: draw among the others.
             refusers = {(site, node) for _, site, node in self._refused}
             plan = self._plan(demand._replace(tried=demand.tried | refusers))
-            found = Left(plan.ranked, (), plan.fallback)
+            found = Left(plan.ranked, (), (), plan.fallback)
         if not plan.ranked:
             self.found.plan(plan)
         return found
@@ -100,11 +102,17 @@ class Choices:
             self._refused |= {(candidate.variant, candidate.site, candidate.node)}
 
     def _left(self, plan: Plan) -> Left:
-        pressed = plan.pressed if len(self._refused) < PRESSING else ()
-        found = plan.ranked, pressed, plan.fallback
+        pressing = len(self._refused) < PRESSING
+        pressed, within = (plan.pressed, plan.within) if pressing else ((), ())
+        found = plan.ranked, pressed, within, plan.fallback
         if not self._refused:
             return Left(*found)
         return Left(*([e for e in each if not self._has_refused(e)] for each in found))
 
     def _has_refused(self, candidate: Candidate) -> bool:
         return (candidate.variant, candidate.site, candidate.node) in self._refused
+
+
+def _any(plan: Plan) -> bool:
+    """Whether it names anybody."""
+    return bool(plan.ranked or plan.pressed or plan.within or plan.fallback)

@@ -9,6 +9,7 @@ from edge_agent.clock import Clock
 from middle_tier.routing.alarms import Alarms
 from middle_tier.routing.allowance import Allowance, strict
 from middle_tier.routing.asks import Outbox, Sent
+from middle_tier.routing.claims import Claims
 from middle_tier.routing.lateness import Lateness
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
 from middle_tier.uplink import Parent
@@ -41,6 +42,7 @@ class Means:
     hedges: Allowance = field(init=False)
     escalations: Allowance = field(init=False)
     allowance: Allowance = field(default_factory=Allowance)
+    claims: Claims = field(default_factory=Claims)
     counts: Counter[str] = field(default_factory=Counter)
     """answered, refused (by nodes), given_up, hedged, escalated, late, and failures by reason."""
     under_way: int = 0

@@ -6,8 +6,9 @@ this order, while time and tries are left:
 
 1. the best candidate here that makes the objective;
 2. the parent site, with what is left of the objective;
-3. where the policy says so, whatever is fastest;
-4. once somebody who had taken it has failed: the same again, with the hard deadline as budget.
+3. whoever could make it, here or there, for a tenant that has not had its share (`claims`);
+4. where the policy says so, whatever is fastest;
+5. once somebody who had taken it has failed: the same again, with the hard deadline as budget.
 
 The first answer wins. A node that is given up may still win, and teaches the view in any case.
 """
@@ -35,8 +36,9 @@ class Pursuit:
     """The mutable state is who is left (`Choices`), what is out, and the one alarm."""
 
     __slots__ = (
-        "_alarm", "_buffers", "_cause", "_choices", "_current", "_deadline_at", "_ended", "_failed",
-        "_gone_up", "_means", "_objective_at", "_out", "_query", "_told", "_tries",
+        "_alarm", "_buffers", "_cause", "_choices", "_claimed", "_current", "_deadline_at",
+        "_ended", "_failed", "_gone_up", "_means", "_objective_at", "_out", "_query", "_told",
+        "_tries",
     )  # fmt: skip
 
     def __init__(self, means: Means, query: Query, buffers: Buffers, demand: Demand) -> None:
@@ -56,6 +58,8 @@ class Pursuit:
         self._out: list[Sent] = []
         self._current: Sent | None = None
         """The one that is still expected to answer in time."""
+        self._claimed: Sent | None = None
+        """The last, where it was asked on the tenant's share: as if nobody waited there."""
         self._alarm: Alarm | None = None
         self._cause: MeshError | None = None
 
@@ -166,22 +170,25 @@ class Pursuit:
 
     def _ask_someone(self, budget_ms: float, until_ms: float) -> bool:
         """Ask the best here, else who may let it pass, the parent, or by policy who is late."""
-        ranked, pressed, late = self._choices.ranked(budget_ms)
+        ranked, pressed, within, late = self._choices.ranked(budget_ms)
         if not ranked:
-            gone_up = not pressed and self._ask_parent(budget_ms, until_ms)
+            may = self._means.claims.may(self._query.tenant, self._means.clock.now())
+            within = within if may else ()
+            claims = may and not within
+            gone_up = not pressed and self._ask_parent(budget_ms, until_ms, claims=claims)
             if not (gone_up or pressed) and late and not late[0].warm:
                 late = self._choices.instead(late, self._means.worth(self._choices.demand))
             if gone_up or pressed or not late or late[0].warm or late[0].finish_ms > until_ms:
                 self._choices.found.loading = self._means.warm_up(self._choices.demand)
-            # Else the ask itself makes it load.
-            if gone_up:
+            if gone_up:  # else the ask itself makes it load
                 return True
-        ranked = ranked or pressed or late
+        ranked = ranked or pressed or within or late
         if not ranked:
             return False
         next_ms = ranked[1].finish_ms if len(ranked) > 1 else None
         patient_s = patience_ms(ranked[0], next_ms, budget_ms) / 1000.0
         self._ask(ranked[0], budget_ms, until_ms)
+        self._claimed = self._current if ranked is within else None
         self._wait_until(min(self._means.clock.now() + patient_s, self._deadline_at))
         return True
 
@@ -200,19 +207,21 @@ class Pursuit:
         handed = handed_on(query, means.site, id_, budget_ms=budget_ms, until_ms=until_ms)
         means.outbox.hand_over(route_subject(candidate.site), handed, self._buffers, sent)
 
-    def _ask_parent(self, budget_ms: float, until_ms: float) -> bool:
-        """Hand the query up, unless the parent has had it or could not answer in time."""
+    def _ask_parent(self, budget_ms: float, until_ms: float, *, claims: bool) -> bool:
+        """Hand the query up, unless the parent has had it or could not be in time (by claim)."""
         means, parent = self._means, self._means.parent
         if parent is None or self._gone_up:
             return False
-        left_ms = budget_above_ms(means, self._query, self._choices, budget_ms)
-        if left_ms is None:
+        above = budget_above_ms(means, self._query, self._choices, budget_ms)
+        if above is None or (above.claims and not claims):
             return False
         self._gone_up = True
         sent = self._sent(None)
-        until_ms -= budget_ms - left_ms
+        self._claimed = sent if above.claims else None
+        until_ms -= budget_ms - above.left_ms
         id_ = means.outbox.next_id()
-        handed = handed_on(self._query, means.site, id_, budget_ms=left_ms, until_ms=until_ms)
+        left_ms, query = above.left_ms, self._query
+        handed = handed_on(query, means.site, id_, budget_ms=left_ms, until_ms=until_ms)
         means.outbox.hand_over(route_subject(parent.site), handed, self._buffers, sent)
         self._wait_until(self._deadline_at)  # `uplink` finds out whether it is there
         return True
@@ -233,6 +242,8 @@ class Pursuit:
     def _refuse(self, sent: Sent, refusal: Refusal) -> None:
         self._means.counts["refused"] += 1
         self._means.surprised()
+        if sent is self._claimed:
+            self._means.claims.refused(self._query.tenant, self._means.clock.now())
         self._choices.refused(sent.candidate, refusal)
         at_node = sent.candidate is not None and sent.candidate.scope == "node"
         cause = as_error(refusal) if at_node else as_error_of_site(refusal)

@@ -3,6 +3,8 @@
 Also what is said when nobody here or there could answer. It sends nothing: a pursuit does.
 """
 
+from typing import NamedTuple
+
 from middle_tier.routing.choices import Choices
 from middle_tier.routing.means import Means
 from middle_tier.routing.refusals import nothing_meets
@@ -17,9 +19,18 @@ def up_ms(means: Means, query: Query, choices: Choices) -> float:
     return means.parent.away_ms(query.want.percentile, choices.nbytes)
 
 
+class Above(NamedTuple):
+    """What the parent may be asked."""
+
+    left_ms: float
+    """Of the budget."""
+    claims: bool
+    """It would be late but for a tenant that has not had its share there."""
+
+
 def budget_above_ms(
     means: Means, query: Query, choices: Choices, budget_ms: float
-) -> float | None:  # fmt: skip
+) -> Above | None:  # fmt: skip
     """Return what the parent would have left of a budget; None where it is not to be asked.
 
     Nor is it where it has had the query, may not have it, or could not answer in time.
@@ -33,8 +44,10 @@ def budget_above_ms(
     refused = parent.refusal(choices.demand, budget_ms - away_ms)
     if refused is not None:  # its tensors would go up, and the same come down
         choices.found.refusal(refused, away_ms)
+        if parent.could(choices.demand, budget_ms - away_ms):
+            return Above(budget_ms - away_ms, claims=True)
         return None
-    return budget_ms - away_ms
+    return Above(budget_ms - away_ms, claims=False)
 
 
 def nobody(means: Means, query: Query, choices: Choices, *, gone_up: bool) -> MeshError:

@@ -18,7 +18,7 @@ from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.members import TIERS
 from middle_tier.scheduler.misses import best_accuracy, fallbacks, fastest_ms
 from middle_tier.scheduler.pick import Look, best_of, members_of, opened
-from middle_tier.scheduler.pressed import pressed
+from middle_tier.scheduler.pressed import Pressed, pressed
 from middle_tier.scheduler.prices import energy_share, usd_per_busy_ms
 from middle_tier.scheduler.ranking import (
     AHEAD,
@@ -47,10 +47,11 @@ def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: 
     counts = Tally(scored, len(ranked.places), lost)
     if not ranked.places:
         fallback = fallbacks(look, demand, scored, policy)
-        best = best_accuracy(groups, look, scored)
+        best, passing = best_accuracy(groups, look, scored), pressed(look, demand, scored)
         return Plan(
-            (), counts, (), fallback, pressed(look, demand, scored), fastest_ms(scored), best
-        )
+            (), counts, (), fallback, passing.in_turn, fastest_ms(scored), best,
+            within=passing.within,
+        )  # fmt: skip
     if len(ranked.places) == AHEAD:
         both = tuple(ranked.candidates)
     else:
@@ -96,16 +97,18 @@ def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
         if groups.table.columns.nodes[row] > 0
     )
     counts = Counter(line.reason for line in rejected)
+    passing = Pressed() if ranked else pressed(look, demand, scored)
     return Plan(
         ranked,
         dict(counts),
         rejected,
         () if ranked else fallbacks(look, demand, scored, policy),
-        () if ranked else pressed(look, demand, scored),
+        passing.in_turn,
         fastest_ms(scored),
         best_accuracy(groups, look, scored),
         bytes_usd=describe.bytes_usd,
         energy=_energy(groups, policy),
+        within=passing.within,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from math import inf
 
 from middle_tier.scheduler.groups import Groups
+from middle_tier.scheduler.pressed import alone_ms
 from middle_tier.scheduler.ranking import look_at, score
 from middle_tier.scheduler.types import Demand, Policy
 from protocol.messages import Reach, Want
@@ -27,17 +28,23 @@ def reach(
     What lies in one of the sites `hops` is left out: a query that has passed it does not go back.
     """
     columns: list[list[float]] = []
+    alone: list[list[float]] = []
     accuracy: list[float] = []
     for percentile in QUANTILES:
         want = Want(task=groups.task, latency_ms=MOST_MS, percentile=percentile)
         demand = Demand(want, MOST_MS, hops=hops)
         scored = score(demand, groups, policy, look_at(demand, groups, policy, now=now, seed=0))
         columns.append(scored.finish_ms.tolist())
+        alone.append(alone_ms(scored, now * 1000.0).tolist())
         accuracy = scored.lens.ground.facts.accuracy[: scored.size].tolist()
+    first = _first(accuracy, zip(*alone, strict=True))
     lines = [
-        Reach(task=groups.task, accuracy=share, finish=Latency(ms=_rising(each)))
+        Reach(
+            task=groups.task, accuracy=share, finish=Latency(ms=_rising(each)),
+            alone=Latency(ms=_rising(first[share])),
+        )
         for share, each in _front(accuracy, zip(*columns, strict=True))
-    ]
+    ]  # fmt: skip
     step = max(1, -(-len(lines) // LINES))
     return tuple(lines[::-1][::step][::-1])
 
@@ -55,6 +62,16 @@ def _front(
         if found and found[-1][0] == share:
             found.pop()
         found.append((share, best))
+    return found
+
+
+def _first(accuracy: list[float], alone: Iterable[tuple[float, ...]]) -> dict[float, list[float]]:
+    """Return the earliest that each accuracy or better could be had if nobody waited."""
+    best = [MOST_MS] * len(QUANTILES)
+    found: dict[float, list[float]] = {}
+    for share, each in zip(accuracy, alone, strict=True):
+        best = [min(ms, known) for ms, known in zip(each, best, strict=True)]
+        found[share] = best
     return found
 
 

@@ -161,3 +161,5 @@ class Plan(NamedTuple):
     cheapest: tuple[Group, ...] = ()
     """The warm groups that cost as little as the best: among their members `choose_again` picks.
     Empty when there are too many, or when `explain` has made the plan."""
+    within: tuple[Candidate, ...] = ()
+    """Nothing is ranked or pressed: warm, and in time for a tenant that has not had its share."""

@@ -29,8 +29,9 @@ from tests.attacks.mutations_audit import AUDIT
 from tests.attacks.mutations_gates import GATES
 from tests.attacks.mutations_identity import IDENTITY
 from tests.attacks.mutations_native import NATIVE
+from tests.attacks.mutations_shares import SHARED
 
-MUTATIONS = (*mutations.MUTATIONS, *IDENTITY, *NATIVE, *GATES, *AUDIT)
+MUTATIONS = (*mutations.MUTATIONS, *IDENTITY, *NATIVE, *GATES, *AUDIT, *SHARED)
 
 
 class Copies:

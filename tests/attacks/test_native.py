@@ -143,13 +143,15 @@ async def test_what_a_frame_says_of_who_asks_is_not_believed(mesh):
     path, _ = await mesh.let_in("liar", tiers=("edge",))
     query = Query(
         id="same", want=Want(task="double"), deadline_ms=1000, tenant="victim", hops=("site-9",),
-        tiers=("cloud",), inputs=(Tensor(name="x", datatype="FP32", shape=(1, 4)),),
+        tiers=("cloud",), share=1000.0,
+        inputs=(Tensor(name="x", datatype="FP32", shape=(1, 4)),),
     )  # fmt: skip
     async with mesh.asking(path) as client:
         reply = await client.bus.request(SUBJECT, Frame(query, (bytes(16),)), 5.0)
     assert reply.message.items[0].id == "same"
     (asked,) = mesh.router.queries
     assert (asked.tenant, asked.tiers, asked.hops) == ("liar", ("edge",), ())
+    assert asked.share == 1.0
     assert asked.id != "same"
     assert "victim" not in mesh.tally.used()
 

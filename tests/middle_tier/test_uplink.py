@@ -129,3 +129,16 @@ async def test_a_cut_is_noticed_and_mended():
         network.cut.clear()
         await clock.advance(1.2)
         assert not parent.cut
+
+
+@pytest.mark.parametrize(
+    ("alone_ms", "least", "could"),
+    [(20.0, 0.9, True), (20.0, 0.96, False), (60.0, 0.9, False), (None, 0.9, False)],
+)
+def test_a_full_parent_could_be_in_time_for_who_has_not_had_their_share(alone_ms, least, could):
+    parent = a_parent()
+    alone = None if alone_ms is None else estimate(alone_ms)
+    parent.reach = (Reach(task="digits", accuracy=0.95, finish=estimate(900.0), alone=alone),)
+    demand = a_demand(50.0, min_accuracy=least)
+    assert parent.refusal(demand, 50.0) is not None
+    assert parent.could(demand, 50.0) is could

@@ -108,7 +108,7 @@ class Chase:
             self.ends.refused()
 
     def _ask_someone(self, budget_ms: float, until_ms: float) -> bool:
-        ranked, pressed, late = self.choices.ranked(budget_ms)
+        ranked, pressed, _, late = self.choices.ranked(budget_ms)
         if not ranked:
             gone_up = not pressed and self._ask_parent(budget_ms)
             if not (gone_up or pressed) and late and not late[0].warm:

@@ -79,3 +79,21 @@ def test_what_was_sent_although_it_is_late_stands_before_nobody():
     assert planned(view, a_demand(50.0)).ranked[0].queue_ms == 0.0
     view.abandoned(late, 1, 0.0)
     assert planned(view, a_demand(50.0)).ranked[0].queue_ms == 0.0
+
+
+def test_a_node_that_others_fill_may_be_in_time_for_a_tenant_within_its_share():
+    view = a_view((a_node(queue_ms=500.0), [info(run_ms=20.0)]))
+    plan = planned(view, a_demand(50.0))
+    assert [(each.queue_ms, each.finish_ms) for each in plan.within] == [(0.0, 20.0)]
+    assert not planned(view, a_demand(15.0)).within
+    explained = explain(a_demand(50.0), view.groups("digits"), Policy(), now=0.0, seed=1)
+    assert explained.within == plan.within
+
+
+def test_nobody_s_share_is_claimed_where_somebody_is_in_time_anyway():
+    view = a_view((a_node(), [info(run_ms=20.0)]))
+    assert not planned(view, a_demand(50.0)).within
+    filled(view, 1000.0, 5)
+    plan = planned(view, a_demand(50.0))
+    assert plan.pressed
+    assert not plan.within

@@ -39,3 +39,22 @@ def test_a_higher_quantile_is_never_earlier():
     view = a_view((a_node(loaded=("mlp",)), [info("mlp", 5.0)]))
     for line in lines(view):
         assert list(line.finish.ms) == sorted(line.finish.ms)
+
+
+def test_it_says_what_could_be_done_if_nobody_waited():
+    infos = [info("good", 20.0, accuracy=0.95), info("fast", 5.0, accuracy=0.8)]
+    (line, *_) = lines(a_view((a_node(loaded=("good", "fast"), queue_ms=500.0), infos)))
+    assert line.accuracy == 0.95
+    assert line.finish.at(99.0) == pytest.approx(520.0)
+    assert line.alone.at(99.0) == pytest.approx(20.0)
+
+
+def test_a_worse_one_is_no_sooner_alone_than_the_best_of_what_is_better():
+    slow = a_node("slow", loaded=("fast",))
+    busy = a_node("busy", loaded=("good",), hardware="gpu", queue_ms=500.0)
+    found = lines(
+        a_view(
+            (slow, [info("fast", 50.0, accuracy=0.8)]), (busy, [info("good", 20.0, accuracy=0.95)])
+        )
+    )
+    assert [line.alone.at(50.0) for line in found] == [pytest.approx(20.0)] * len(found)
