@@ -21,8 +21,9 @@ h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5re
 h3 { font-size: .95rem; margin: .5rem 0 .2rem; font-weight: 600; }
 p, summary { color: var(--faint); margin: .2rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--grid); }
-th, td { white-space: nowrap; } th { font-weight: 600; }
+th, td { padding: .25rem .45rem; text-align: right; border-bottom: 1px solid var(--grid); }
+table { font-size: .87rem; } td { white-space: nowrap; }
+th { font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem; }
 svg { max-width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--faint); }

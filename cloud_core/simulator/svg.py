@@ -11,6 +11,10 @@ WIDE, HIGH = 560, 200
 LEFT, RIGHT, TOP, BOTTOM = 68, 18, 8, 24
 TICKS = 4
 
+THOUSAND = 1000.0
+_FIGURE = (".4g", ",.0f")
+"""How figures are written: below a thousand, and from there on."""
+
 Values = Sequence[float | None]
 
 
@@ -53,23 +57,23 @@ def stacked(series: Sequence[tuple[str, Sequence[float]]], end_s: float) -> str:
 
 
 def bars(values: Sequence[tuple[str, float]], *, mark: float, unit: str) -> str:
-    """Draw bars on a logarithmic scale, and a line at `mark`."""
-    shown = [(name, value) for name, value in values if isfinite(value) and value > 0]
-    top = max([value for _, value in shown] + [mark * 10.0])
-    low = min([value for _, value in shown] + [mark])
+    """Draw bars on a logarithmic scale, and a line at `mark`; nothing has no bar, and its line."""
+    shown = [(at, *one) for at, one in enumerate(values) if isfinite(one[1])]
+    drawn = [value for _, _, value in shown if value > 0]
+    top, low = max([*drawn, mark * 10.0]), min([*drawn, mark])
     row, left, wide = 24, 130, WIDE - 130 - 80
 
     def x(value: float) -> float:
-        return left + wide * (log10(value / low) / log10(top / low) if top > low else 0.0)
+        return left + (wide * log10(value / low) / log10(top / low) if value > 0 else 0.0)
 
     body = []
-    for at, (name, value) in enumerate(shown):
-        y = TOP + at * row
+    for line, (at, name, value) in enumerate(shown):
+        y, long = TOP + line * row, max(1.0, x(value) - left) if value > 0 else 0.0
         body.append(
             f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{escape(name)}</text>'
-            f'<rect x="{left}" y="{y + 2}" width="{max(1.0, x(value) - left):.1f}" height="14" '
+            f'<rect x="{left}" y="{y + 2}" width="{long:.1f}" height="14" '
             f'fill="{colour(at)}"/><text x="{x(value) + 6:.1f}" y="{y + 13}">'
-            f"{value:.4g}{escape(unit)}</text>"
+            f"{format(value, _FIGURE[value >= THOUSAND])}{escape(unit)}</text>"
         )
     high = TOP + len(shown) * row
     body.append(

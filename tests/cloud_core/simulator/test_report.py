@@ -1,6 +1,8 @@
 """The report: one file, nothing from elsewhere, every figure and plot in it."""
 
 import re
+import shutil
+import subprocess
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -48,3 +50,31 @@ def test_a_gap_in_the_figures_is_a_gap_in_the_line():
 @pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [], [None]])
 def test_figures_that_do_not_differ_can_be_drawn(values):
     ET.fromstring(svg.lines([("x", values)], 10.0, unit=""))  # noqa: S314  # our own
+
+
+def test_a_policy_has_one_colour_in_all_plots_and_a_line_even_for_nothing():
+    drawn = svg.bars(
+        [("mesh", 0.5), ("oracle", 0.0), ("static-best", 12345.0)], mark=1.0, unit=" x"
+    )
+    colours = re.findall(r"fill=\"(var[^\"]*)\"", drawn)
+    assert colours == [svg.colour(at) for at in range(3)]
+    assert ">0 x<" in drawn
+    assert ">12,345 x<" in drawn
+
+
+MEASURE = """<script>document.title = "cut: " + [...document.querySelectorAll(".wide, svg")].filter(
+  each => each.scrollWidth > each.clientWidth + 1 || each.getBoundingClientRect().right
+    > document.documentElement.clientWidth).length;</script></body>"""
+"""Counts what does not fit onto the page."""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+def test_a_browser_shows_all_of_it_side_by_side(made, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(made.replace("</body>", MEASURE), encoding="utf-8")
+    command = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1240,2000",
+        f"--user-data-dir={tmp_path / 'chromium'}", "--dump-dom", path.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert "<title>cut: 0</title>" in done.stdout
