@@ -103,8 +103,12 @@ def broken(copy: Path, mutation: Mutation) -> Found:
 
 
 def tested(copy: Path, test: str) -> int | None:
-    """Run a test there; return what pytest ended with, None when it did not end in time."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+    """Run a test there; return what pytest ended with, None when it did not end in time.
+
+    Nobody reads why it failed; to work that out, pytest itself failed where a recursion had ended.
+    """
+    quietly = ("-q", "-x", "-p", "no:cacheprovider", "--tb=no", "--assert=plain")
+    command = [sys.executable, "-m", "pytest", *quietly, test]
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     run = subprocess.Popen(
         command, cwd=copy, env=environment, start_new_session=True,
