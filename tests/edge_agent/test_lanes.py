@@ -12,7 +12,8 @@ from edge_agent.queue.forecast import Forecast
 from edge_agent.queue.intake import Signature
 from edge_agent.queue.lanes import Lanes
 from edge_agent.stock.holdings import Holding
-from protocol.bundles import RuntimePin
+from protocol.bundles import RuntimePin, estimate
+from tests.build import a_profile
 from tests.edge_agent.node import TASK, an_ask, quick
 from tests.edge_agent.test_batching import waiting
 
@@ -140,6 +141,11 @@ class AnyTenant(AnyOrder):
     """The same with several tenants: the order is by rank, and earliest due first within it."""
 
     tenants = st.sampled_from("xyz")
+
+    def __init__(self):
+        super().__init__()
+        for holding in self.holdings.values():  # slow enough for shares to be used up
+            holding.forecast = Forecast(a_profile(runs={1: estimate(30.0), 8: estimate(60.0)}))
 
 
 TestAnyOrder = AnyOrder.TestCase

@@ -173,7 +173,10 @@ def test_several_within_their_shares_run_earliest_due_first():
 
 def test_nobody_saves_up():
     """Whoever was away for an hour has no more to their credit than who was away for a second."""
-    node = flooded(Node(), "flood", asks=400, turns=300)
+    node = Node()
+    node.push(one("back"))
+    node.run()
+    flooded(node, "flood", asks=400, turns=300)
     node.push(*[one("back", due=LATER, arrived=node.now) for _ in range(50)])
     ran = [node.run()[0].ask.tenant for _ in range(20)]
     assert ran[: int(CREDIT_MS / RUN_MS)] == ["back"] * int(CREDIT_MS / RUN_MS)
@@ -229,3 +232,16 @@ def test_the_sum_ahead_is_that_of_the_accounts(steps):
         assert all(a.ahead_ms <= a.queued_ms + 1e-6 for a in accounts)
         assert shares.contended == (len(accounts) > 1)
         assert all(a.rank == FIRST or a.rank >= 0.0 for a in accounts)
+
+
+def test_who_has_used_up_its_share_in_one_lane_stands_behind_in_the_others():
+    node, other = Node(), a_holding("other")
+    other.forecast = node.holding.forecast
+    node.push(one("much", due=SOON, rows=8))
+    for tenant, due in (("much", SOON), ("little", LATER)):
+        lane = node.lanes.push(one(tenant, due=due), other, SHAPE, short=False)
+    first = node.lanes.next(short_only=False)
+    node.lanes.take(first, 0.0, 8)
+    node.holding.busy = True
+    assert node.lanes.next(short_only=False) is lane
+    assert lane.first().tenant == "little"
