@@ -21,6 +21,7 @@ from edge_agent.bundles.keeping import root_in
 from edge_agent.bus.nats import connecting
 from edge_agent.clock import SystemClock
 from edge_agent.config import AgentConfig, read
+from edge_agent.garbage import settle_in
 from edge_agent.identity.enrolment import renewed
 from edge_agent.identity.passport import read as read_passport
 from edge_agent.reports.telling import telling
@@ -99,6 +100,7 @@ async def _signalled(serving: Callable[[], AbstractAsyncContextManager[None]]) -
         loop.add_signal_handler(number, told)
     async with serving():
         begun.set()
+        settle_in()
         await stop.wait()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_agent.config import Config, read
-from middle_tier.garbage import settle_in
+from edge_agent.garbage import settle_in
 from protocol.errors import MeshError
 
 ConfigT = TypeVar("ConfigT", bound=Config)

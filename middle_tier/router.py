@@ -130,9 +130,7 @@ class Router:
 
     def pursue(self, query: Query, buffers: Buffers) -> Pursuit:
         """Return what answers `query`, as `answer` does, once it is told to begin."""
-        policy = self._means.policy
-        twice = policy.hedge.share or policy.escalate.share
-        kind = SecondThoughts if twice else Pursuit
+        kind = SecondThoughts if self._means.twice else Pursuit
         return kind(self._means, query, buffers, self.demand(query))
 
     def demand(self, query: Query) -> Demand:

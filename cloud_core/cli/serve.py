@@ -16,6 +16,7 @@ from cloud_core.up import first, ports
 from cloud_core.up.layout import Layout
 from cloud_core.up.mesh import GATE_PORT
 from edge_agent.clock import SystemClock
+from edge_agent.garbage import settle_in
 from edge_agent.profiler import filled
 from protocol.errors import BadRequestError
 from protocol.names import check_name
@@ -86,6 +87,7 @@ async def _serving(order: Order, *, nats: bool, as_json: bool) -> None:
             async with way(order, SystemClock(), status.update) as served:
                 status.stop()
                 _say(order.layout, served, as_json=as_json)
+                settle_in()
                 await asyncio.Event().wait()
     except asyncio.CancelledError:
         show.aside.print("stopped")

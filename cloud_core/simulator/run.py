@@ -14,7 +14,7 @@ from cloud_core.simulator.results import Outcome, Results
 from cloud_core.simulator.scenario import Scenario
 from cloud_core.simulator.tables import Kit, kits
 from cloud_core.simulator.world import Policy, World
-from middle_tier.garbage import THRESHOLDS
+from edge_agent.garbage import THRESHOLDS
 from middle_tier.scheduler.types import Policy as Rules
 from protocol.errors import BadRequestError, ExecutionError
 

@@ -6,6 +6,7 @@ Parsing is httptools' (llhttp). A client sends the same head again and again, so
 remembered by its bytes; whether its token still holds is the gate's to say each time.
 """
 
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -132,10 +133,20 @@ def _place(url: bytes) -> tuple[str, str | None] | None:
 
 def response_head(response: Response, size: int, *, last: bool) -> bytes:
     """Status line and headers; `last` tells the client that the connection ends with it."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in response.headers])
+    return _head(response.status, response.content_type, response.headers, size, last)
+
+
+@lru_cache(MAX_KNOWN)
+def _head(  # remembered, as answers to one task are alike
+    status: int,
+    content_type: str,
+    headers: tuple[tuple[str, str], ...],
+    size: int,
+    last: bool,  # noqa: FBT001
+) -> bytes:
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     end = "connection: close\r\n\r\n" if last else "\r\n"
-    first = _LINES[response.status]
-    text = f"{first}{response.content_type}\r\ncontent-length: {size}\r\n{lines}{end}"
+    text = f"{_LINES[status]}{content_type}\r\ncontent-length: {size}\r\n{lines}{end}"
     return text.encode("latin-1")
 
 

@@ -6,6 +6,7 @@ must be is in `signature`, what the parameters mean in `wants`, how it travels i
 
 import json
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
@@ -163,6 +164,7 @@ def _configured(axes: Axes) -> dict[str, object]:
     }
 
 
+@lru_cache(4096)
 def length(text: str, total: int) -> int:
     """Return how much of a body of `total` bytes is JSON, as its header says."""
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= total):  # noqa: PLR2004  # more digits than any body

@@ -27,7 +27,7 @@ class Left(NamedTuple):
 class Choices:
     """The mutable state is who was ruled out, and what was learnt of why."""
 
-    __slots__ = ("_again", "_demand", "_plan", "_refused", "_tried", "found")
+    __slots__ = ("_again", "_demand", "_found", "_plan", "_refused", "_tried")
 
     def __init__(self, plan: Callable[[Demand], Plan], demand: Demand) -> None:
         self._plan = plan
@@ -36,7 +36,15 @@ class Choices:
         """The first plan is made of the demand as it came."""
         self._tried: frozenset[tuple[str, str]] = frozenset()
         self._refused: frozenset[tuple[str, str, str]] = frozenset()
-        self.found = Findings()
+        self._found: Findings | None = None
+        """Most queries need none."""
+
+    @property
+    def found(self) -> Findings:
+        """What was learnt of why."""
+        if self._found is None:
+            self._found = Findings()
+        return self._found
 
     @property
     def rows(self) -> int:

@@ -39,6 +39,8 @@ class Means:
     """The same, and have it loaded."""
     late: Lateness
     """When an answer is late enough to hedge."""
+    twice: bool = field(init=False)
+    """Whether a query may be asked a second time."""
     hedges: Allowance = field(init=False)
     escalations: Allowance = field(init=False)
     allowance: Allowance = field(default_factory=Allowance)
@@ -54,6 +56,7 @@ class Means:
     def go_by(self, policy: Policy) -> None:
         """Take another policy; its shares begin anew."""
         self.policy = policy
+        self.twice = bool(policy.hedge.share or policy.escalate.share)
         self.hedges = strict(policy.hedge.share)
         self.escalations = strict(policy.escalate.share)
 

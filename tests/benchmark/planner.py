@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from middle_tier.garbage import settle_in
+from edge_agent.garbage import settle_in
 from middle_tier.scheduler.plan import choose
 from middle_tier.scheduler.rules import Permit, permit_of
 from middle_tier.scheduler.types import Candidate, Demand, Policy

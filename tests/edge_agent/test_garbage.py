@@ -2,7 +2,7 @@
 
 import gc
 
-from middle_tier.garbage import THRESHOLDS, settle_in
+from edge_agent.garbage import THRESHOLDS, settle_in
 
 
 def test_what_lives_when_a_process_has_come_up_is_not_looked_at_again():

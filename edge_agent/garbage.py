@@ -1,4 +1,4 @@
-"""How often a process that decides for others looks for cyclic garbage: seldom, as it makes little.
+"""How often a process that serves looks for cyclic garbage: seldom, as it makes little.
 
 Reference counts free nearly everything here. A full look goes through every node of the view.
 """
