@@ -56,13 +56,10 @@ def handed_back(query: Query, answer: Answer, candidate: Candidate | None, up_ms
     `candidate` is None for the parent's answer, which takes `up_ms` longer than the parent says.
     """
     if candidate is None:
-        update: dict[str, object] = {"predicted_ms": answer.predicted_ms + up_ms}
-    else:
-        update = {"predicted_ms": candidate.finish_ms}
-        if answer.variant == candidate.variant:  # a site's own router may have chosen another
-            update["cost_usd"] = candidate.cost_usd
-    update["id"] = query.id
-    return answer.but(**update)
+        return answer.but(id=query.id, predicted_ms=answer.predicted_ms + up_ms)
+    ours = answer.variant == candidate.variant  # a site's own router may have chosen another
+    cost_usd = candidate.cost_usd if ours else answer.cost_usd
+    return answer.but(id=query.id, predicted_ms=candidate.finish_ms, cost_usd=cost_usd)
 
 
 def too_late(query: Query) -> DeadlineError:

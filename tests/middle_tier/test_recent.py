@@ -2,7 +2,7 @@
 
 import pytest
 
-from middle_tier.routing.recent import KEEP_S, Recent
+from middle_tier.routing.recent import KEEP_S, SAME_S, SLIGHT, Recent
 from middle_tier.scheduler.plan import choose, choose_again
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
 from tests.build import a_want
@@ -28,7 +28,8 @@ def a_demand(**changes):
 class Planner:
     """Makes plans of one candidate; `again` counts how often one was used again."""
 
-    def __init__(self, *, alike=((0, 1.0),), fits=True):
+    def __init__(self, *, alike=((0, 1.0),), fits=True, run_ms=10.0):
+        self.run_ms = run_ms
         self.made = 0
         self.again = 0
         self.alike = alike
@@ -36,7 +37,7 @@ class Planner:
 
     def choose(self, _):
         self.made += 1
-        return Plan((a_candidate(),), {}, cheapest=self.alike)
+        return Plan((a_candidate(marginal_ms=self.run_ms),), {}, cheapest=self.alike)
 
     def choose_again(self, _, plan):
         self.again += 1
@@ -54,6 +55,22 @@ def test_a_plan_of_a_moment_ago_is_used_again():
     planner = Planner()
     plans(planner.recent(), 5, now=KEEP_S / 2)
     assert (planner.made, planner.again) == (1, 4)
+
+
+def test_a_pick_holds_while_what_was_sent_is_too_little_to_matter():
+    planner = Planner(run_ms=SLIGHT * 100.0 / 3.5)  # the pick's own, and three more
+    plans(planner.recent(), 9)
+    assert (planner.made, planner.again) == (1, 2)
+    plans(planner.recent(), 9, budget_ms=1000.0)
+    assert (planner.made, planner.again) == (2, 2)
+
+
+def test_a_pick_does_not_hold_for_long():
+    planner = Planner(run_ms=0.0)
+    recent = planner.recent()
+    plans(recent, 3, now=0.0)
+    plans(recent, 3, now=SAME_S)
+    assert (planner.made, planner.again) == (1, 1)
 
 
 def test_a_plan_of_long_ago_is_not_used():
