@@ -1,5 +1,6 @@
 """Pure. When would this finish, and is that in time? Agents admit, routers predict with it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import TypeVar
@@ -74,18 +75,27 @@ def work_ms(profile: Profile, rows: int, percentile: float) -> float:
 
     As of several runs in `run_ms`, one is counted at `percentile`, the others at their median.
     """
-    typical, widest = _least_work(profile, rows, sorted(profile.runs))
+    sizes = sorted(profile.runs)
+    each_ms = [profile.runs[size].at(50.0) for size in sizes]
+    typical, widest = _least_work(sizes, each_ms, rows, len(sizes), {})
     return typical + profile.runs[widest].at(percentile) - profile.runs[widest].at(50.0)
 
 
-def _least_work(profile: Profile, rows: int, sizes: list[int]) -> tuple[float, int]:
-    """Return the median time of `rows` in batches of these sizes, and the widest of those."""
-    widest, narrower = sizes[-1], sizes[:-1]
-    each = profile.runs[widest].at(50.0)
-    if not narrower:
+def _least_work(
+    sizes: Sequence[int], each_ms: Sequence[float], rows: int, most: int,
+    known: dict[tuple[int, int], tuple[float, int]],
+) -> tuple[float, int]:  # fmt: skip
+    """Return the median time of `rows` in batches of the first `most` sizes, and the widest."""
+    widest, each = sizes[most - 1], each_ms[most - 1]
+    if most == 1:
         return each * ceil(rows / widest), widest
-    whole, rest = divmod(rows, widest)
-    with_rest = each * (whole + bool(rest)), widest
-    if rest and whole:
-        with_rest = min(with_rest, (each * whole + _least_work(profile, rest, narrower)[0], widest))
-    return min(with_rest, _least_work(profile, rows, narrower))
+    found = known.get((rows, most))
+    if found is None:
+        whole, rest = divmod(rows, widest)
+        found = each * (whole + bool(rest)), widest
+        if rest and whole:
+            rest_ms = _least_work(sizes, each_ms, rest, most - 1, known)[0]
+            found = min(found, (each * whole + rest_ms, widest))
+        found = min(found, _least_work(sizes, each_ms, rows, most - 1, known))
+        known[rows, most] = found
+    return found

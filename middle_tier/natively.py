@@ -23,12 +23,13 @@ from middle_tier.http.replay import Replays
 from middle_tier.http.signature import Tensors
 from middle_tier.http.standards import Objectives, Readers
 from middle_tier.http.tally import Tally, outcome_of
-from middle_tier.http.wants import Wanted, with_defaults
+from middle_tier.http.wants import MAX_MS, Wanted, with_defaults
 from middle_tier.routing.asks import Buffers
 from middle_tier.routing.outcome import Outcome
 from middle_tier.routing.refusals import as_refusal
 from protocol.codec import MAX_FRAME_BYTES, MAX_HEADER_BYTES, Frame, decode, encode, header
 from protocol.errors import (
+    BadRequestError,
     ConflictError,
     ForbiddenError,
     MeshError,
@@ -109,6 +110,10 @@ class Natively:
         # 3. The tensors are the task's.
         reader = self._readers.reader(claims, query.want.task)
         inputs = reader.signature.match(query.inputs, buffers)
+        if max(query.deadline_ms, query.want.latency_ms) > MAX_MS:
+            raise BadRequestError(
+                f"{query.deadline_ms:g} ms is too long", f"nobody waits longer than {MAX_MS:g} ms"
+            )
         # 4. Of what else the frame says of them, nothing is believed.
         wanted = with_defaults(
             Wanted(query.want, query.deadline_ms, explain=False),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import field
+from msgspec import Meta, field
 from pydantic import Field
 
 from protocol.adverts import (
@@ -15,7 +15,7 @@ from protocol.adverts import (
 )
 from protocol.blobs import Fetch, Parcel, Part, Piece, Read
 from protocol.identity import Cloned, Enrol, Identified, Renew
-from protocol.records import Record, check_id, check_names, check_tensor, check_variants
+from protocol.records import Record, check_id, check_name, check_tensor, check_variant
 from protocol.types import (
     Count,
     Latency,
@@ -33,6 +33,9 @@ from protocol.types import (
     Weight,
     Wire,
 )
+
+MAX_HOPS, MAX_TRACE = 32, 512
+"""Sites, and characters: more than any way has."""
 
 
 class Want(Wire):
@@ -68,8 +71,8 @@ class Ask(Record, frozen=True, kw_only=True):
 
     def check(self) -> None:
         check_id(self.id)
-        check_variants(self.variant)
-        check_names(self.tenant)
+        check_variant(self.variant)
+        check_name(self.tenant)
         for tensor in self.inputs:
             check_tensor(tensor.name)
 
@@ -98,8 +101,10 @@ class Answer(Record, frozen=True, kw_only=True, tag_field="kind", tag="answer"):
 
     def check(self) -> None:
         check_id(self.id)
-        check_variants(self.variant, self.architecture)
-        check_names(self.node, self.site)
+        check_variant(self.variant)
+        check_variant(self.architecture)
+        check_name(self.node)
+        check_name(self.site)
         for tensor in self.outputs:
             check_tensor(tensor.name)
 
@@ -185,17 +190,18 @@ class Query(Record, frozen=True, kw_only=True, tag_field="kind", tag="query"):
     deadline_ms: Positive
     inputs: tuple[Tensor, ...]
     tenant: Name = "local"
-    hops: tuple[Name, ...] = ()
+    hops: Annotated[tuple[Name, ...], Meta(max_length=MAX_HOPS)] = ()
     """Sites it has passed: a router never sends it to one of these."""
     tiers: tuple[Tier, ...] | None = None
     """Where the tenant permits it to run; None: anywhere."""
-    traceparent: str | None = None
+    traceparent: Annotated[str, Meta(max_length=MAX_TRACE)] | None = None
     share: Weight = 1.0
     """The tenant's, as the gate knows it."""
 
     def check(self) -> None:
         check_id(self.id)
-        check_names(self.tenant, *self.hops)
+        for name in (self.tenant, *self.hops):
+            check_name(name)
         for tensor in self.inputs:
             check_tensor(tensor.name)
 

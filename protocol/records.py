@@ -65,21 +65,21 @@ def _other(model: type[BaseModel], given: object) -> BaseModel:
 
 
 @lru_cache(4096)
-def check_names(*names: str) -> None:
-    """Raise `ValueError` unless each may be a token of a subject."""
-    _each(names, _NAME)
+def check_name(name: str) -> None:
+    """Raise `ValueError` unless it may be a token of a subject."""
+    _check(name, _NAME)
 
 
 @lru_cache(4096)
-def check_variants(*names: str) -> None:
-    """Raise `ValueError` unless each may be a variant's or an architecture's."""
-    _each(names, _VARIANT)
+def check_variant(name: str) -> None:
+    """Raise `ValueError` unless it may be a variant's or an architecture's."""
+    _check(name, _VARIANT)
 
 
 @lru_cache(4096)
 def check_tensor(name: str) -> None:
     """Raise `ValueError` unless it may be a tensor's."""
-    _each((name,), _TENSOR)
+    _check(name, _TENSOR)
 
 
 def check_id(id_: str) -> None:
@@ -94,7 +94,6 @@ _VARIANT = pattern(VARIANT_PATTERN.strip("^$")).fullmatch
 _TENSOR = pattern(TENSOR_PATTERN.strip("^$")).fullmatch
 
 
-def _each(names: tuple[str, ...], match: Callable[[str], object]) -> None:
-    for name in names:
-        if not match(name):
-            raise ValueError(f"not a name: {name[:40]!r}")
+def _check(name: str, match: Callable[[str], object]) -> None:
+    if not match(name):
+        raise ValueError(f"not a name: {name[:40]!r}")

@@ -43,7 +43,7 @@ Tier = Literal["edge", "middle", "cloud"]
 NonNegative = Annotated[float, Field(ge=0), Meta(ge=0)]
 Positive = Annotated[float, Field(gt=0), Meta(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1), Meta(ge=0, le=1)]
-Weight = Annotated[float, Field(gt=0, le=1000), Meta(gt=0, le=1000)]
+Weight = Annotated[float, Field(ge=0.001, le=1000), Meta(ge=0.001, le=1000)]
 """A tenant's share under overload, in proportion to the others'."""
 Count = Annotated[int, Field(ge=0, lt=2**63), Meta(ge=0, le=2**63 - 1)]
 """Things or bytes: what a machine's own integers hold, so that no peer can overflow a column."""

@@ -14,6 +14,9 @@ from protocol.messages import Answer, Refusal, Replies
 
 log = logging.getLogger(__name__)
 
+GATHER_ITEMS = 512
+"""Replies in one frame at most: their header must stay a header."""
+
 Wanted = Callable[[], None]
 """Told when there is something to send at the end of this turn."""
 
@@ -47,7 +50,7 @@ class Gathering:
             size = 0
             for item in items:
                 own = sum(map(len, item[1]))
-                if part and size + own > GATHER_BYTES:
+                if part and (size + own > GATHER_BYTES or len(part) >= GATHER_ITEMS):
                     self._send(reply, part)
                     part, size = [], 0
                 part.append(item)

@@ -12,7 +12,7 @@ from edge_agent.queue.batching import Batch, Waiting, next_batch
 from edge_agent.queue.intake import Shapes
 from edge_agent.queue.shares import Account, Before, Shares
 from edge_agent.queue.slack import LOOKED_AT, Due, passes
-from edge_agent.queue.strands import Key, Lane, Strand
+from edge_agent.queue.strands import STALE, Key, Lane, Strand
 from edge_agent.stock.holdings import Holding
 from protocol.messages import Ask
 
@@ -229,8 +229,9 @@ class Lanes:
         moved = self._shares.moved
         while moved:
             for strand in self._strands.get(moved.pop(), ()):
-                self._moved(strand.lane, strand)
-                self._offer(strand.lane)
+                if strand.asks[0].due < inf:  # what is late anyway is behind all, whatever the rank
+                    self._moved(strand.lane, strand)
+                    self._offer(strand.lane)
 
     def _recount(self, lane: Lane) -> None:
         """Keep the sum; forget a lane that is empty."""
@@ -249,9 +250,16 @@ class Lanes:
 
     def _offer(self, lane: Lane) -> None:
         if lane.holding.free:
-            first = lane.first()
             heap = self._short if lane.key[2] else self._long
-            heappush(heap, (first.rank, first.asks[0].due, next(self._tie), lane))
+            heappush(heap, self._entry(lane))
+            if len(heap) > STALE + 4 * len(self._lanes):  # most of them count no more
+                short = lane.key[2]
+                offered = [e for e in self._lanes.values() if e.key[2] == short and e.holding.free]
+                heap[:] = sorted([self._entry(each) for each in offered if each.strands])
+
+    def _entry(self, lane: Lane) -> tuple[float, float, int, Lane]:
+        first = lane.first()
+        return first.rank, first.asks[0].due, next(self._tie), lane
 
     def _first(self, heap: list[tuple[float, float, int, Lane]]) -> Lane | None:
         while heap:

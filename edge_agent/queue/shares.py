@@ -8,6 +8,8 @@ So whoever floods pays for it with their place, and only while somebody else wai
 one tenant's own asks, and where they stand, is lanes' business.
 """
 
+from heapq import heapify, heappop, heappush
+from itertools import count
 from math import inf
 from typing import NamedTuple
 
@@ -67,6 +69,9 @@ class Shares:
         self._workers = workers
         self._accounts: dict[str, Account] = {}
         self._waiting: dict[Account, None] = {}
+        self._beyond: list[tuple[float, int, Account]] = []
+        """A heap of those who wait and are not within their share; what was true earlier, too."""
+        self._tie = count()
         self._busy_until = 0.0
         self._sweep_at = SWEPT_AT
 
@@ -94,7 +99,13 @@ class Shares:
 
     def serves(self, account: Account) -> None:
         """It is this one's turn, before any of its asks is taken off."""
-        self.time = max(self.time, account.tag)
+        if account.tag <= self.time:
+            return
+        self.time = account.tag
+        while self._beyond and self._beyond[0][0] < self.time:  # whom it has passed is within again
+            rank, _, passed = heappop(self._beyond)
+            if passed.rank == rank and passed.waiting and self.contended:
+                self._rank(passed)
 
     def ran(self, account: Account, cost_ms: float, now: float) -> None:
         """One that waited no more is run: in its turn, or to fill another's batch."""
@@ -151,9 +162,16 @@ class Shares:
 
     def _rank(self, account: Account) -> None:
         rank = FIRST if account.tag < self.time else account.tag
-        if rank != account.rank:
-            account.rank = rank
-            self.moved.append(account)
+        if rank == account.rank:
+            return
+        account.rank = rank
+        self.moved.append(account)
+        if rank != FIRST:
+            heappush(self._beyond, (rank, next(self._tie), account))
+            if len(self._beyond) > SWEPT_AT + 2 * len(self._waiting):
+                own = (each for each in self._waiting if each.rank != FIRST)
+                self._beyond = [(each.rank, next(self._tie), each) for each in own]
+                heapify(self._beyond)
 
     def _reckon(self, account: Account) -> None:
         left_ms, ahead_ms = (self.time - account.tag) * account.share, 0.0

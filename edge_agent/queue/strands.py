@@ -17,6 +17,9 @@ from edge_agent.queue.shares import Account
 from edge_agent.stock.holdings import Holding
 
 _due = attrgetter("due")
+STALE = 64
+"""Entries of a heap that may count no more, beside four for each that may: then it is made anew."""
+
 Key = tuple[str, Shapes, bool]
 """Variant, shapes, and whether one alone runs in less time than handing it to a thread takes."""
 
@@ -97,7 +100,13 @@ class Lane:
 
     def put(self, strand: Strand) -> None:
         """Its place has changed: keep it in order among the others."""
-        heappush(self._order, (strand.rank, strand.asks[0].due, next(self._tie), strand))
+        heappush(self._order, self._entry(strand))
+        if len(self._order) > STALE + 4 * len(self.strands):  # most of them count no more
+            waiting = [each for each in self.strands.values() if each.asks]
+            self._order = sorted([self._entry(each) for each in waiting])
+
+    def _entry(self, strand: Strand) -> tuple[float, float, int, Strand]:
+        return strand.rank, strand.asks[0].due, next(self._tie), strand
 
     def in_turn(self, offered: list[tuple[Strand, Waiting]]) -> Iterator[Waiting]:
         """Take out its asks, in the order in which they run; what was taken is in `offered`."""

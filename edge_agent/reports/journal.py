@@ -130,9 +130,13 @@ class Journal:
         """All of it or nothing."""
         with self._lock:
             self._database.execute("begin immediate")
+            unsaid = self._unsaid
             try:
                 yield
+                self._database.execute("commit")
             except BaseException:
-                self._database.execute("rollback")
+                if self._database.in_transaction:
+                    self._database.execute("rollback")
+                self._unsaid = unsaid
+                self._waiting = len(self._outbox)
                 raise
-            self._database.execute("commit")

@@ -164,6 +164,8 @@ async def test_its_rights_and_its_budget_hold(mesh):
             await client.ask("secret", X)
         with pytest.raises(BadRequestError, match="shape"):
             await client.ask("double", {"x": np.ones((1, 5), np.float32)})
+        with pytest.raises(BadRequestError, match="too long"):
+            await client.ask("double", X, latency_ms=1e300, timeout_ms=1000.0)
         for _ in range(2):
             await client.ask("double", X)
         with pytest.raises(OverBudgetError, match="2 queries a second"):

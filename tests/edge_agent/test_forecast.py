@@ -57,3 +57,8 @@ def test_of_what_waits_one_run_is_counted_at_the_percentile():
     tail = Latency(ms=(8.0, 9.0, 10.0, 20.0, 30.0))
     forecast = Forecast(a_profile(runs={1: tail}))
     assert forecast.work_ms(3, 99.0) == pytest.approx(8.0 + 8.0 + 20.0)
+
+
+def test_many_sizes_are_counted_without_trying_every_choice_of_them():
+    profile = a_profile(runs={2**n: estimate(8.0 + 2**n) for n in range(31)})
+    assert Forecast(profile).work_ms(2**30 - 1, 50.0) > 0.0

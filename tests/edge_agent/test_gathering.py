@@ -2,7 +2,7 @@
 
 from edge_agent.bus.memory import MemoryBus, MemoryNetwork
 from edge_agent.clock import settle
-from edge_agent.queue.gathering import Gathering
+from edge_agent.queue.gathering import GATHER_ITEMS, Gathering
 from protocol.codec import GATHER_BYTES
 from protocol.errors import TooLargeError, UnreachableError
 from tests.build import an_answer
@@ -51,3 +51,8 @@ def test_an_answer_that_no_frame_can_carry_becomes_a_refusal():
 
 def test_a_cut_connection_loses_replies_and_nothing_else():
     assert gathered(Meter(most=0), 1, 1) == []
+
+
+async def test_replies_without_tensors_go_in_frames_whose_header_can_be_sent():
+    frames = gathered(Meter(), *[0] * (2 * GATHER_ITEMS + 1))
+    assert [len(frame) for frame in frames] == [GATHER_ITEMS, GATHER_ITEMS, 1]

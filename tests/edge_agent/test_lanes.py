@@ -11,6 +11,7 @@ from edge_agent.bundles.store import Held
 from edge_agent.queue.forecast import Forecast
 from edge_agent.queue.intake import Signature
 from edge_agent.queue.lanes import Lanes
+from edge_agent.queue.strands import STALE
 from edge_agent.stock.holdings import Holding
 from protocol.bundles import RuntimePin, estimate
 from tests.build import a_profile
@@ -170,3 +171,23 @@ def test_what_is_late_anyway_runs_last_and_is_no_queue_for_others():
     assert lanes.queued_ms == other.forecast.run_ms(1, 95.0)
     assert lanes.next(short_only=True).holding is other
     assert lanes.passes(an_ask("c"), free_at=0.0, due=0.1, run_s=0.09)
+
+
+def test_places_that_count_no_more_are_forgotten_while_late_asks_wait():
+    lanes, stuck, busy = Lanes(), a_holding("stuck"), a_holding("busy")
+    for tenant in ("a", "b"):
+        late = waiting(1, inf, 1e9)
+        late.ask = an_ask("late", tenant=tenant)
+        lanes.push(late, stuck, SHAPE, short=False)
+    now = 0.0
+    for number in range(1000):
+        for tenant in ("a", "b"):
+            one = waiting(1, now + 10.0, now + 20.0)
+            one.ask = an_ask(str(number), tenant=tenant)
+            lanes.push(one, busy, SHAPE, short=False)
+        for _ in range(2):
+            lanes.take(lanes.next(short_only=False), now, 1)
+        now += 0.01
+    orders = [lane._order for lane in lanes._lanes.values()]  # noqa: SLF001  # nothing else shows it
+    kept = [*lanes._long, *(each for order in orders for each in order)]  # noqa: SLF001  # as above
+    assert len(kept) <= 3 * STALE

@@ -245,3 +245,36 @@ def test_who_has_used_up_its_share_in_one_lane_stands_behind_in_the_others():
     node.holding.busy = True
     assert node.lanes.next(short_only=False) is lane
     assert lane.first().tenant == "little"
+
+
+def runs(shares, tenant):
+    """One of the tenant's waits already: it is run, and another waits."""
+    account = shares.queued(tenant, 1.0, RUN_MS, 0.0)
+    shares.serves(account)
+    shares.left(account, RUN_MS)
+    shares.ran(account, RUN_MS, 0.0)
+    return account
+
+
+def test_whoever_the_time_has_passed_meanwhile_is_within_its_share_again():
+    shares = Shares()
+    for tenant in ("busy", "held up"):
+        shares.queued(tenant, 1.0, RUN_MS, 0.0)
+    for tenant in ("busy", "held up") * 10:
+        held_up = runs(shares, tenant)
+    assert held_up.rank == held_up.tag  # it has had what it may
+    for _ in range(10):
+        runs(shares, "busy")  # while what the other waits for is busy
+    assert shares.within(held_up)
+    assert held_up.rank == FIRST
+    assert held_up in shares.moved
+
+
+def test_what_is_kept_does_not_grow_with_what_was_run():
+    shares = Shares()
+    for tenant in ("a", "b"):
+        shares.queued(tenant, 1.0, RUN_MS, 0.0)
+    for _ in range(2000):
+        runs(shares, "a")
+        runs(shares, "b")
+    assert len(shares._beyond) <= SWEPT_AT + 4  # noqa: SLF001  # nothing else shows it

@@ -238,3 +238,11 @@ def test_where_the_kind_stands_does_not_matter(frame, random):
     random.shuffle(fields)
     shuffled = json.dumps(dict(fields)).encode() + b"\n" + body
     assert decode(shuffled).message == frame.message
+
+
+@pytest.mark.parametrize(
+    "too_much", [{"hops": ["site"] * 33}, {"traceparent": "0" * 513}, {"share": 1e-300}]
+)
+def test_a_query_carries_no_more_than_a_way_has(too_much):
+    line = json.loads(encode(Frame(a_query(1), (b"a",))).partition(b"\n")[0])
+    refused(json.dumps(line | too_much).encode() + b"\na")
