@@ -13,7 +13,6 @@ import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
-from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -62,18 +61,17 @@ class Mesh:
     with a `hint` that says how to mend it. `UnreachableError`: the gate itself does not answer.
 
     `ca`: the authority that signs the gate's certificate (`ca.crt` of `tiermesh init`), for an
-    https URL: nothing is said to any other. Without it, those that the system trusts.
+    https URL: nothing is said to any other, and `http://` is refused. Without it, those that the
+    system trusts.
     """
 
     def __init__(
         self, url: str, token: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S,
         ca: Path | None = None,
     ) -> None:  # fmt: skip
-        parts = urlsplit(url)
         self.url = url.rstrip("/")
-        self._tls = pinned.tls(url, ca)
-        self._place = (parts.hostname or "127.0.0.1", parts.port)
-        self._base = parts.path.rstrip("/")
+        host, port, self._base, self._tls = pinned.place(url, ca)
+        self._place = (host, port)
         self._token = token
         self._timeout_s = timeout_s
         self._idle: list[http.client.HTTPConnection] = []
@@ -205,7 +203,7 @@ class AsyncMesh:
         ca: Path | None = None,
     ) -> None:  # fmt: skip
         self.url = url.rstrip("/")
-        self._tls = pinned.tls(url, ca)
+        self._tls = pinned.place(url, ca).tls
         self._token = token
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None

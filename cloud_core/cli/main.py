@@ -31,6 +31,7 @@ from cloud_core.cli import (
     up,
     usage,
 )
+from cloud_core.cli.misuse import MisusedError
 from cloud_core.cli.reach import Surroundings
 from protocol.errors import MeshError
 
@@ -135,4 +136,4 @@ def _failed(error: MeshError, *, as_json: bool) -> int:
     sys.stderr.write(f"error: {error.error}\n")
     if error.hint:
         sys.stderr.write(f"hint: {error.hint}\n")
-    return 1
+    return 2 if isinstance(error, MisusedError) else 1

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from cloud_core.cli.misuse import MisusedError
 from cloud_core.up.layout import Layout
 from cloud_core.up.state import State, running
 from middle_tier.client import AsyncMesh, Mesh
-from protocol.errors import UnreachableError
+from middle_tier.http import pinned
+from protocol.errors import BadRequestError, UnreachableError
 
 HOME = Path("~/.tiermesh")
 
@@ -61,7 +63,10 @@ def layout(folder: Path) -> Layout:
 
 
 def where(context: typer.Context, url: str | None, token: str | None, folder: Path) -> Where:
-    """Return the gate to speak to; raise `UnreachableError` when nothing says which."""
+    """Return the gate to speak to; raise `UnreachableError` when nothing says which.
+
+    Raises `MisusedError` for a URL that a token must not be sent to.
+    """
     around = context.ensure_object(Surroundings)
     state = running(layout(folder))
     chosen = url or around.url or (state.url if state else None)
@@ -69,7 +74,12 @@ def where(context: typer.Context, url: str | None, token: str | None, folder: Pa
         raise UnreachableError(
             f"no mesh is running in {folder}", "start one with `tiermesh up`, or give --url"
         )
-    return Where(chosen, token or around.token or _own(state, chosen), _pinned(around, folder))
+    ca = around.ca or _kept(folder, chosen)
+    try:
+        pinned.place(chosen, ca)
+    except BadRequestError as error:
+        raise MisusedError(error.error, error.hint) from error
+    return Where(chosen, token or around.token or _own(state, chosen), ca)
 
 
 def gates(place: Where, folder: Path, url: str | None) -> list[Where]:
@@ -79,10 +89,10 @@ def gates(place: Where, folder: Path, url: str | None) -> list[Where]:
     return [Where(gate, place.token, place.ca) for gate in found if gate != place.url.rstrip("/")]
 
 
-def _pinned(around: Surroundings, folder: Path) -> Path | None:
-    """The authority that was named, else the one in a folder of `tiermesh init`."""
+def _kept(folder: Path, url: str) -> Path | None:
+    """The authority in a folder of `tiermesh init`: for https, as nobody has named it."""
     there = layout(folder).root / "ca.crt"
-    return around.ca or (there if there.exists() else None)
+    return there if url[:5].lower() != "http:" and there.exists() else None
 
 
 def _own(state: State | None, url: str) -> str | None:

@@ -3,10 +3,9 @@
 import http.client
 import json
 from typing import Any
-from urllib.parse import urlsplit
 
 from cloud_core.cli.reach import Where
-from middle_tier.http.pinned import tls, unreachable
+from middle_tier.http import pinned
 from middle_tier.http.wirecall import Got, checked, document
 
 TIMEOUT_S = 30.0
@@ -27,21 +26,20 @@ def send(
     media: str = "application/json",
 ) -> dict[str, Any]:  # fmt: skip
     """Send anything and return the JSON that came; raises the `MeshError` that the gate answers."""
-    parts = urlsplit(place.url)
-    host, context = parts.hostname or "127.0.0.1", tls(place.url, place.ca)
+    host, port, base, context = pinned.place(place.url, place.ca)
     connection = (
-        http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT_S) if context is None else
-        http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT_S, context=context)
+        http.client.HTTPConnection(host, port, timeout=TIMEOUT_S) if context is None else
+        http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
     )  # fmt: skip
     headers = {"Content-Type": media}
     if place.token is not None:
         headers["Authorization"] = f"Bearer {place.token}"
     try:
-        connection.request(method, parts.path.rstrip("/") + path, body, headers)
+        connection.request(method, base + path, body, headers)
         response = connection.getresponse()
         got = Got(response.status, dict(response.getheaders()), response.read())
     except (OSError, http.client.HTTPException) as error:
-        raise unreachable(place.url, error) from error
+        raise pinned.unreachable(place.url, error) from error
     finally:
         connection.close()
     return document(checked(got)) if got.body else {}
