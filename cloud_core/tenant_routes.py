@@ -1,5 +1,7 @@
 """The operator's routes for tenants, tokens and the audit log, at the cloud's gate."""
 
+import json
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from aiohttp import web
@@ -13,6 +15,7 @@ from middle_tier.http.webroutes import Doc, Route, Schema, json_response, read_b
 from middle_tier.register import Issued, Tenant
 from protocol.errors import BadRequestError
 from protocol.names import NAME_PATTERN
+from protocol.tokens import Budget
 from protocol.types import Wire
 
 MAX_ENTRIES = 1000
@@ -34,6 +37,7 @@ class TenantRoutes:
         takes_token = Doc(
             "Issue a token: it is shown this once", TAG, takes=_WANTED, errors=(400, 404, 409)
         )
+        takes_id = Doc("Take a token back", TAG, errors=(400, 404), query=(_UNLISTED,))
         return (
             Route("GET", "/v1/tenants", self.list_tenants, Doc("Who may ask", TAG)),
             Route("POST", "/v1/tenants", self.add, takes_tenant),
@@ -45,7 +49,7 @@ class TenantRoutes:
             Route("DELETE", one, self.remove, Doc("Remove a tenant", TAG, errors=(404, 409))),
             Route("GET", "/v1/tokens", self.list_tokens, Doc("Tokens issued", TAG)),
             Route("POST", "/v1/tokens", self.issue, takes_token),
-            Route("DELETE", token, self.revoke, Doc("Take a token back", TAG, errors=(400,))),
+            Route("DELETE", token, self.revoke, takes_id),
             Route(
                 "GET", "/v1/audit", self.audit,
                 Doc("Entries of the audit log after a number", "operation", errors=(400,)),
@@ -97,7 +101,8 @@ class TenantRoutes:
             Issued(id=token_id, tenant="unknown")
         except ValidationError as error:
             raise BadRequestError("that is no id of a token", "see GET /v1/tokens") from error
-        return json_response(_shown(await self._tenants.revoke(token_id, by)))
+        unlisted = request.query.get("unlisted") == "true"
+        return json_response(_shown(await self._tenants.revoke(token_id, by, unlisted=unlisted)))
 
     async def audit(self, request: web.Request) -> Response:
         self._operator(request)
@@ -118,13 +123,32 @@ def _shown(document: Tenant | Issued) -> dict[str, object]:
 
 
 def _read(model: type[WireT], body: bytes) -> WireT:
-    """Say which field is wrong, and nothing of what was sent: it may hold a secret."""
+    """Say which field is wrong, and no value that was sent: it may hold a secret.
+
+    A field that nobody knows is refused here, though not in the bucket, where it is from a newer
+    peer: mistyped by an operator it would be a limit that does not hold.
+    """
     try:
-        return model.model_validate_json(body)
+        found = model.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the body"
         raise BadRequestError(f"{place[:80]}: {first['msg'][:200]}", _SHAPES[model]) from error
+    document = json.loads(body)
+    _all_known(document, model.model_fields, "")
+    _all_known(document.get("budget") or {}, Budget.model_fields, "budget.")
+    return found
+
+
+def _all_known(document: Mapping[str, object], known: Iterable[str], above: str) -> None:
+    """Raises `BadRequestError`."""
+    names = list(known)
+    for field in document:
+        if field not in names:
+            raise BadRequestError(
+                f"{above}{field[:80]}: there is no such field",
+                f"there are {', '.join(above + name for name in names)}",
+            )
 
 
 def _number(text: str, name: str) -> int:
@@ -138,6 +162,7 @@ _SHAPES: dict[type[Wire], str] = {
     Wanted: 'send {"tenant": "acme", "scopes": ["ask"], "lifetime_s": 86400}',
 }
 
+_UNLISTED = ("unlisted", "boolean", "also one that GET /v1/tokens does not list")
 _NAMES: Schema = {"type": ["array", "null"], "items": {"type": "string"}}
 _MAY: Schema = {
     "scopes": {"type": "array", "items": {"enum": ["ask", "plan", "read", "operate"]}},
@@ -145,6 +170,7 @@ _MAY: Schema = {
     "tiers": {"type": ["array", "null"], "items": {"enum": ["edge", "middle", "cloud"]}},
     "budget": {
         "type": "object",
+        "additionalProperties": False,
         "properties": {
             "queries_per_s": {"type": ["number", "null"], "minimum": 0},
             "concurrency": {"type": ["integer", "null"], "minimum": 1},
@@ -155,6 +181,7 @@ _MAY: Schema = {
 _NAME: Schema = {"type": "string", "pattern": NAME_PATTERN}
 _TENANT: Schema = {
     "type": "object",
+    "additionalProperties": False,
     "required": ["name"],
     "properties": {
         "name": _NAME, **_MAY,
@@ -164,6 +191,7 @@ _TENANT: Schema = {
 }  # fmt: skip
 _WANTED: Schema = {
     "type": "object",
+    "additionalProperties": False,
     "required": ["tenant"],
     "properties": {
         "tenant": _NAME, **_MAY,

@@ -5,6 +5,7 @@ What is kept is the bucket `tenants`, which every gate mirrors; how a gate uses 
 """
 
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -30,6 +31,7 @@ LIFETIME_S = 90 * DAY_S
 MAX_LIFETIME_S = 366 * DAY_S
 MAX_TENANTS = 10_000
 MAX_TOKENS = 100_000
+_HEX = re.compile(r"[0-9a-fA-F]{32}")
 FORGET_S = DAY_S
 """How long after its end a token is still listed."""
 
@@ -136,11 +138,22 @@ class Tenants:
         )  # fmt: skip
         return minted
 
-    async def revoke(self, token_id: str, by: str) -> Issued:
-        """Take a token back, also one that was not issued here. Every gate hears of it at once."""
+    async def revoke(self, token_id: str, by: str, *, unlisted: bool = False) -> Issued:
+        """Take a token back. Every gate hears of it at once. Raises `UnknownError`.
+
+        `unlisted`: also one that was not issued here, but minted beside the mesh.
+        """
         now = int(self._clock.wall())
+        if _HEX.fullmatch(token_id):
+            token_id = token_id.lower()  # as `mint` writes it, and gates compare it
         issued = self._register.tokens.get(token_id)
-        if issued is None:  # minted beside the mesh, or mistyped: no harm is done by refusing it
+        if issued is None:
+            if not unlisted:
+                raise UnknownError(
+                    f"no token {token_id[:128]!r} was issued here",
+                    "see `tiermesh tokens list`; for one that was issued elsewhere say --unlisted "
+                    "(?unlisted=true)",
+                )
             issued = Issued(id=token_id, tenant="unknown", expires=now + MAX_LIFETIME_S)
         if issued.revoked is None:
             issued = issued.model_copy(update={"revoked": now})

@@ -83,17 +83,23 @@ def list_(
 
 
 @app.command()
-def revoke(
+def revoke(  # noqa: PLR0913  # a command's options
     context: typer.Context,
     id: Annotated[str, typer.Argument(help="Of the token, as `list` shows it.")],  # noqa: A002  # the contract's word
     *,
+    unlisted: Annotated[
+        bool,
+        typer.Option(
+            "--unlisted", help="Also one that `list` does not show: issued with --local elsewhere."
+        ),
+    ] = False,
     url: Url = None,
     token: Token = None,
     folder: Dir = HOME,
     as_json: Json = False,
 ) -> None:
     """Take a token back: every gate that can be reached refuses it within two seconds."""
-    path = f"/v1/tokens/{quote(id, safe='')}"
+    path = f"/v1/tokens/{quote(id, safe='')}{'?unlisted=true' if unlisted else ''}"
     found = sent(where(context, url, token, folder), "DELETE", path)
     if as_json:
         show.as_json(found)

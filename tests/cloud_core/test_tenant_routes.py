@@ -1,5 +1,6 @@
 """The operator's routes over HTTP: who may, what is said of a bad body, what OpenAPI tells."""
 
+import asyncio
 import json
 
 import aiohttp
@@ -7,6 +8,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from cloud_core.audit.log import AuditLog
+from cloud_core.cli.main import run
 from cloud_core.issuer import SigningKey
 from cloud_core.tenant_routes import TenantRoutes
 from cloud_core.tenants import Tenants, Wanted
@@ -108,6 +110,57 @@ async def test_a_bad_body_is_told_what_is_wrong_and_never_repeated(tmp_path, bod
         status, said = await front.ask("POST", "/v1/tenants", body)
         assert status == 400
         assert "acme" in said["hint"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "named", "known"),
+    [
+        ("/v1/tenants", {"name": "x", "bugdet": {"concurrency": 1}}, "bugdet", "budget"),
+        ("/v1/tenants", {"name": "x", "budget": {"qps": 1}}, "budget.qps", "budget.queries_per_s"),
+        ("/v1/tokens", {"tenant": "acme", "task": ["digits"]}, "task", "tasks"),
+        ("/v1/tokens", {"tenant": "acme", "budget": {"usd": 1}}, "budget.usd", "usd_per_day"),
+    ],
+)
+async def test_a_mistyped_limit_is_refused_and_not_left_out(tmp_path, path, body, named, known):
+    async with Front(tmp_path) as front:
+        before = [len(front.tenants.tenants()), len(front.tenants.tokens())]
+        status, said = await front.ask("POST", path, body)
+        assert status == 400
+        assert said["error"].startswith(f"{named}: ")
+        assert known in said["hint"]
+        assert [len(front.tenants.tenants()), len(front.tenants.tokens())] == before
+
+
+async def test_changing_a_tenant_refuses_a_mistyped_limit_too(tmp_path):
+    async with Front(tmp_path) as front:
+        body = {"name": "acme", "tier": ["edge"]}
+        assert (await front.ask("PUT", "/v1/tenants/acme", body))[0] == 400
+
+
+async def test_what_a_newer_cloud_wrote_in_the_bucket_is_still_read():
+    register = Register()
+    register.put("tenant.acme", b'{"name": "acme", "newer": 1, "budget": {"newer": 2}}')
+    assert register.tenants["acme"] == Tenant(name="acme")
+
+
+async def test_an_id_that_no_token_has_is_not_said_to_be_revoked(tmp_path):
+    async with Front(tmp_path) as front:
+        status, said = await front.ask("DELETE", "/v1/tokens/nope")
+        assert status == 404
+        assert "tiermesh tokens list" in said["hint"]
+        assert (await front.ask("DELETE", "/v1/tokens/nope?unlisted=true"))[0] == 200
+        _, issued = await front.ask("POST", "/v1/tokens", {"tenant": "acme"})
+        status, revoked = await front.ask("DELETE", f"/v1/tokens/{issued['id'].upper()}")
+        assert (status, revoked["id"]) == (200, issued["id"])
+
+
+async def test_the_command_fails_for_an_unknown_id_unless_that_is_meant(tmp_path, capsys):
+    async with Front(tmp_path) as front:
+        command = ["tokens", "revoke", "nope", "--url", front.url, "--token", front.token]
+        assert await asyncio.to_thread(run, command, {}) == 1
+        assert "--unlisted" in capsys.readouterr().err
+        assert await asyncio.to_thread(run, [*command, "--unlisted"], {}) == 0
+        assert "revoked: nope" in capsys.readouterr().out
 
 
 async def test_the_audit_log_is_read_in_pages(tmp_path):

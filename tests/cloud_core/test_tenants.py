@@ -129,10 +129,12 @@ async def test_a_token_minted_beside_the_mesh_is_listed_and_stays_revoked(tmp_pa
         await mesh.admitted(minted.token)
 
 
-async def test_a_token_that_nobody_has_heard_of_can_be_taken_back(tmp_path):
+async def test_a_token_that_nobody_has_heard_of_is_taken_back_only_when_that_is_meant(tmp_path):
     mesh = await a_mesh(tmp_path)
     minted = mint(mesh.key, Wanted(tenant="operator"), ("read",), by="x", now=mesh.clock.wall())
-    await mesh.tenants.revoke(minted.issued.id, "operator")
+    with pytest.raises(UnknownError, match="was issued here"):
+        await mesh.tenants.revoke(minted.issued.id, "operator")
+    await mesh.tenants.revoke(minted.issued.id.upper(), "operator", unlisted=True)
     with pytest.raises(UnauthenticatedError, match="revoked"):
         await mesh.admitted(minted.token)
 
