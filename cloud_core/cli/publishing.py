@@ -9,6 +9,7 @@ import typer
 
 from cloud_core.audit.log import AuditLog
 from cloud_core.cli import show
+from cloud_core.cli.misuse import MisusedError
 from cloud_core.cli.reach import HOME, Dir, Json, layout
 from cloud_core.registry import catalog
 from cloud_core.registry.keys import Keyring, passphrase_in
@@ -143,6 +144,12 @@ def publisher(
     as_json: Json = False,
 ) -> None:
     """Let somebody publish, with a key made here; or no more."""
+    if name in VERBS and not revoke:
+        raise MisusedError(
+            f"a publisher cannot be called {name}",
+            "to add one: tiermesh bundles publisher NAME; to end one: NAME --revoke; "
+            "who there is: tiermesh bundles list",
+        )
     made = at_hand(mesh)
     if revoke:
         made.revoke_publisher(name)
@@ -172,6 +179,8 @@ def current(mesh: Path, bundle: str) -> dict[Path, Manifest]:
     return {made.store.folder: made.manifest(chosen)}
 
 
+VERBS = frozenset({"list", "add", "remove", "show", "revoke"})
+"""Whoever says these means to do something, and not to let somebody of that name publish."""
 HEADINGS = ("publisher", "bundle", "version", "channel", "digest")
 
 

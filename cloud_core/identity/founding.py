@@ -122,11 +122,16 @@ def _hub(plan: Plan, keys: Authority, now: float) -> None:
     _configured(at / "cloud.json", CloudConfig, _cloud(plan))
 
 
+def in_url(host: str) -> str:
+    """Pure. A host as URLs write it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _cloud(plan: Plan) -> dict[str, object]:
     token = (plan.folder / "tokens" / "operator").read_text().strip()
     return {
         "site": CLOUD, "tier": "cloud",
-        "nats_url": f"tls://{plan.hub}:{plan.port}",
+        "nats_url": f"tls://{in_url(plan.hub)}:{plan.port}",
         "nats_credentials": f"{plan.etc}/credentials/cloud.creds",
         "nats_ca": f"{plan.etc}/ca.crt",
         "keys": f"{plan.etc}/keys/gate.json",
@@ -152,14 +157,14 @@ def _site(plan: Plan, keys: Authority, site: str, host: str, *, now: float) -> N
         holder = Holder(role, site, site, tier="middle", parent=CLOUD)
         keys.credentials(holder, at / "credentials" / f"{role}.creds", now=now)
     uplink = Uplink(
-        f"tls://{plan.hub}:{plan.leaf_port}",
+        f"tls://{in_url(plan.hub)}:{plan.leaf_port}",
         f"{plan.etc}/credentials/leaf.creds",
         f"{plan.etc}/credentials/resolver-leaf.creds",
     )
     write_secret(at / "nats.conf", servers.site(_server(plan, keys, site), uplink))
     said = {
         "site": site, "tier": "middle", "parent": CLOUD,
-        "nats_url": f"tls://{host}:{plan.port}",
+        "nats_url": f"tls://{in_url(host)}:{plan.port}",
         "nats_credentials": f"{plan.etc}/credentials/site.creds",
         "nats_ca": f"{plan.etc}/ca.crt",
         "keys": f"{plan.etc}/keys/gate.json",

@@ -7,6 +7,9 @@ from typer.testing import CliRunner
 
 from cloud_core.builder.process import ROOT
 from cloud_core.cli.bundles import app
+from cloud_core.cli.main import run
+from cloud_core.cli.publishing import at_hand
+from edge_agent.bundles.believed import Rights
 from protocol.bundles import Manifest
 from protocol.errors import ConflictError, ForbiddenError, UnknownError
 
@@ -66,6 +69,19 @@ def test_a_publisher_is_added_and_revoked(tmp_path):
     assert isinstance(refused, ForbiddenError)
     revoked = invoke("publisher", "acme", "--revoke", "--dir", tmp_path, "--json")
     assert "acme" not in json.loads(revoked.stdout)["publishers"]
+
+
+@pytest.mark.parametrize("verb", ["list", "add", "remove", "show", "revoke"])
+def test_a_verb_makes_no_publisher_but_ends_one_that_was_made(verb, tmp_path, capsys):
+    at = ["--dir", str(tmp_path)]
+    assert run(["bundles", "publish", str(DEMO / "digits-mlp-tiny"), *at], {}) == 0
+    before = at_hand(tmp_path).believed().publishers
+    assert run(["bundles", "publisher", verb, *at], {}) == 2
+    assert "hint: to add one" in capsys.readouterr().err
+    assert at_hand(tmp_path).believed().publishers == before
+    at_hand(tmp_path).add_publisher(verb, Rights(code=False, tasks=("*",)))
+    assert run(["bundles", "publisher", verb, "--revoke", *at], {}) == 0
+    assert at_hand(tmp_path).believed().publishers == before
 
 
 def test_a_folder_without_bundles_is_an_error(tmp_path):
