@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import time
+from contextlib import suppress
 
 import aiohttp
 import numpy as np
@@ -16,7 +17,7 @@ from cloud_core.cli import main
 from cloud_core.identity import ca
 from cloud_core.up import ports
 from middle_tier.client import AsyncMesh, Mesh
-from protocol.errors import BadRequestError, UnauthenticatedError, UnreachableError
+from protocol.errors import BadRequestError, MeshError, UnauthenticatedError, UnreachableError
 from tests.attacks.machines import until
 from tests.gateprocess import DIGITS, IMAGE
 from tests.middle_tier.http_parts import a_post, read_answer
@@ -26,8 +27,10 @@ PIXELS = np.zeros((1, 8, 8), np.float32)
 
 
 def ready(machines) -> bool:
-    with Mesh(machines.url, machines.token, ca=machines.ca) as mesh:
-        return mesh.ready()
+    """Whether it knows its tenants and has a node for the task."""
+    with Mesh(machines.url, machines.token, ca=machines.ca) as mesh, suppress(MeshError):
+        return mesh.ready() and bool(mesh.tasks())
+    return False
 
 
 @pytest.fixture

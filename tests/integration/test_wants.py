@@ -11,8 +11,12 @@ pytestmark = pytest.mark.mesh
 
 
 def test_a_relaxed_want_is_served_at_the_cheapest_tier_by_a_small_variant(cloud, images):
-    result = cloud.ask("digits", images[0], latency_ms=1000)
-    assert (result.tier, result.architecture, result.met) == ("edge", "mlp-tiny", True)
+    def how() -> tuple[str, str, bool]:
+        result = cloud.ask("digits", images[0], latency_ms=1000)
+        return result.tier, result.architecture, result.met
+
+    # One stall of the machine in a run of microseconds makes a variant look dear for a while.
+    eventually(lambda: how() == ("edge", "mlp-tiny", True), "the small one at the edge")
 
 
 def test_more_accuracy_than_the_small_one_has_raises_the_variant(cloud, images):
