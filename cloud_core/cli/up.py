@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from cloud_core.up.bundles import demo
 from cloud_core.up.detached import started
 from cloud_core.up.layout import Layout
 from cloud_core.up.mesh import Mesh, UpConfig, running
+from cloud_core.up.signed import DEMO, repository
 from cloud_core.up.state import State
 from edge_agent.clock import SystemClock
 from middle_tier.client import AsyncMesh
@@ -77,7 +79,7 @@ async def _watched(config: UpConfig, *, as_json: bool) -> None:
             show.aside.print("stopped")
 
 
-async def _shown(mesh: Mesh, asked: live.Asked, *, as_json: bool) -> None:
+async def _shown(mesh: Mesh, asked: live.Asked | None, *, as_json: bool) -> None:
     """Show the mesh until cancelled."""
     if as_json:
         show.as_json(document(mesh.state))
@@ -89,16 +91,22 @@ async def _shown(mesh: Mesh, asked: live.Asked, *, as_json: bool) -> None:
         show.aside.print("stopping, agents first")
 
 
-async def _first(state: State) -> live.Asked:
-    """Ask a held-out image of the demo."""
-    query = first.made(demo(), Layout(Path(state.dir)))
+async def _first(state: State) -> live.Asked | None:
+    """Ask a held-out image of the demo; None: its publisher was revoked, so it is not here."""
+    layout = Layout(Path(state.dir))
+    if repository(layout, time.time).revoked(DEMO):
+        return None
+    query = first.made(demo(), layout)
     async with AsyncMesh(state.url, state.token) as mesh:
         result = await mesh.ask(query.task, query.inputs, latency_ms=first.LATENCY_MS)
     return live.Asked(query, result)
 
 
-def _welcome(state: State, asked: live.Asked) -> None:
+def _welcome(state: State, asked: live.Asked | None) -> None:
     show.console.print(f"the mesh answers at [bold]{state.url}[/]\n", highlight=False)
+    if asked is None:
+        show.plain(f"the publisher {DEMO} was revoked: what it signed is not here\n")
+        return
     live.show_query(asked.query)
     answers.show_result(asked.query.task, asked.result)
     line = first.curl(

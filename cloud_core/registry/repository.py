@@ -88,6 +88,10 @@ class Repository:
             "publisher-added", publisher=name, code=rights.code, tasks=" ".join(rights.tasks)
         )
 
+    def revoked(self, name: str) -> bool:
+        """Whether it was a publisher and is none any more."""
+        return _revoked(self.believed(), name)
+
     def revoke_publisher(self, name: str) -> None:
         """Believe nothing of a publisher any more; nodes switch its bundles out."""
         with self.store.writing():
@@ -239,8 +243,19 @@ class Repository:
         self.store.put(draft.sealed(self._keys, self._now(), self._lifetimes))
 
 
+def _revoked(trusted: TrustedSet, name: str) -> bool:
+    """The snapshot goes on naming who ever published, so that no version is used twice."""
+    assert trusted.snapshot is not None  # noqa: S101  # whole
+    return name not in trusted.publishers and f"{name}.json" in trusted.snapshot.meta
+
+
 def _permitted(trusted: TrustedSet, publisher: str, manifest: Manifest) -> None:
     """Nodes would refuse it; better to say so here."""
+    if _revoked(trusted, publisher):
+        raise ForbiddenError(
+            f"the publisher {publisher} was revoked",
+            "give another with --publisher; only `tiermesh bundles publisher NAME` lets it again",
+        )
     if publisher not in trusted.publishers:
         raise UnknownError(f"no publisher {publisher}", "tiermesh bundles publisher NAME adds one")
     rights = trusted.rights(publisher)

@@ -1,5 +1,6 @@
 """The bundles of `up`, signed with keys of this machine that are made on its first run."""
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from edge_agent.clock import SystemClock
 from protocol.bundles import MANIFEST
 from protocol.errors import UnknownError
 
+log = logging.getLogger(__name__)
+
 DEMO, LOCAL = "demo", "local"
 """Publishers: of what comes with Tiermesh, and of what this machine's operator adds."""
 
@@ -29,26 +32,33 @@ def repository(
 
 
 def founded(layout: Layout, now: Callable[[], float], *, audit: Audit | None = None) -> Repository:
-    """Return the repository, made with both publishers when there is none."""
+    """Return the repository, made when there is none: who may publish changes only then."""
     made = repository(layout, now, audit=audit)
     if not made.store.exists:
         made.create()
+        made.add_publisher(LOCAL, Rights(code=True))
     if not layout.bundle_root.exists():
         write_secret(layout.bundle_root, made.store.first_root().decode())
-    for name in (DEMO, LOCAL):
-        if name not in made.believed().publishers:
-            made.add_publisher(name, Rights(code=True))
     return made
 
 
 def sign(layout: Layout, demo: Path, others: Iterable[Path], now: Callable[[], float]) -> None:
     """Publish what is in these folders, as far as it is new; renew what expires before long."""
     made = founded(layout, now, audit=AuditLog(layout.audit, SystemClock()))
-    for publisher, folders in ((DEMO, (demo,)), (LOCAL, tuple(others))):
-        for folder in folders:
-            for bundle in found(folder):
-                made.publish(bundle, publisher=publisher, promote=True)
+    if made.revoked(DEMO):
+        log.warning("the publisher %s was revoked: the demo's bundles are left out", DEMO)
+    else:
+        if DEMO not in made.believed().publishers:
+            made.add_publisher(DEMO, Rights(code=True))
+        _publish(made, DEMO, (demo,))
+    _publish(made, LOCAL, others)
     made.renew()
+
+
+def _publish(made: Repository, publisher: str, folders: Iterable[Path]) -> None:
+    for folder in folders:
+        for bundle in found(folder):
+            made.publish(bundle, publisher=publisher, promote=True)
 
 
 def found(folder: Path) -> list[Path]:

@@ -118,6 +118,9 @@ KEPT = (
     ("1 whose metadata", "cloud_core/registry/store.py", "        draft.believed()\n", "", "tests/cloud_core/registry/test_vault.py"),
     ("1 a changed file", "cloud_core/registry/vault.py", "if digest_key(found.hexdigest()) != digest:", "if False:", "tests/cloud_core/registry/test_vault.py"),
     ("1 a tampered object", "edge_agent/bundles/depot.py", "if digest_key(self._hash.hexdigest()) != self._digest:", "if False:", "tests/cloud_core/registry/test_vault.py"),
+    ("the demo stays revoked", "cloud_core/up/signed.py", "    if made.revoked(DEMO):", "    if False:", "tests/cloud_core/up/test_signed.py"),
+    ("the operator stays revoked", "cloud_core/up/signed.py", "    if not made.store.exists:\n        made.create()\n", "    if not made.store.exists:\n        made.create()\n    if True:\n", "tests/cloud_core/up/test_signed.py"),
+    ("the revoked are told", "cloud_core/registry/repository.py", "    if _revoked(trusted, publisher):", "    if False:", "tests/cloud_core/cli/test_bundles.py"),
 )  # fmt: skip
 
 TENANTS = (

@@ -1,14 +1,19 @@
 """`tiermesh bundles` on local folders; whole builds are tested with the builder."""
 
 import json
+import time
 
 import pytest
 from typer.testing import CliRunner
 
 from cloud_core.builder.process import ROOT
 from cloud_core.cli.bundles import app
+from cloud_core.cli.keys import app as keys
 from cloud_core.cli.main import run
 from cloud_core.cli.publishing import at_hand
+from cloud_core.identity.founding import Plan, founded
+from cloud_core.up.layout import Layout
+from cloud_core.up.signed import repository
 from edge_agent.bundles.believed import Rights
 from protocol.bundles import Manifest
 from protocol.errors import ConflictError, ForbiddenError, UnknownError
@@ -82,6 +87,42 @@ def test_a_verb_makes_no_publisher_but_ends_one_that_was_made(verb, tmp_path, ca
     at_hand(tmp_path).add_publisher(verb, Rights(code=False, tasks=("*",)))
     assert run(["bundles", "publisher", verb, "--revoke", *at], {}) == 0
     assert at_hand(tmp_path).believed().publishers == before
+
+
+def publishers(mesh):
+    return set(repository(Layout(mesh), time.time).believed().publishers)
+
+
+@pytest.mark.parametrize("name", ["local", "demo"])
+def test_who_was_revoked_stays_so_when_others_publish(tmp_path, name):
+    mesh = ("--dir", tmp_path)
+    invoke("publish", DEMO / "digits-mlp-tiny", *mesh)
+    for publisher in ("demo", "acme"):
+        invoke("publisher", publisher, "--code", *mesh)
+    assert invoke("publisher", name, "--revoke", *mesh).exit_code == 0
+    refused = invoke("publish", DEMO, "--publisher", name, *mesh).exception
+    assert isinstance(refused, ForbiddenError)
+    assert f"{name} was revoked" in refused.error
+    assert invoke("publish", DEMO, "--publisher", "acme", *mesh).exit_code == 0
+    assert publishers(tmp_path) == {"local", "demo", "acme"} - {name}
+    assert invoke("publisher", name, *mesh).exit_code == 0  # on purpose, it may again
+    assert name in publishers(tmp_path)
+
+
+def test_publishing_lets_only_the_operator_publish(tmp_path):
+    assert invoke("publish", DEMO, "--dir", tmp_path / "new").exit_code == 0
+    assert publishers(tmp_path / "new") == {"local"}
+    founded(Plan(tmp_path / "mesh", "hub.example.org", {}, data=str(tmp_path)), time.time())
+    hub = tmp_path / "mesh" / "hub"
+    assert invoke("publish", DEMO, "--dir", hub).exit_code == 0
+    assert publishers(hub) == {"local"}
+
+
+def test_who_makes_the_keys_first_publishes_next(tmp_path):
+    made = CliRunner().invoke(keys, ["create", "--dir", str(tmp_path)])
+    assert made.exit_code == 0
+    assert invoke("publish", DEMO, "--dir", tmp_path).exit_code == 0
+    assert publishers(tmp_path) == {"local"}
 
 
 def test_a_folder_without_bundles_is_an_error(tmp_path):
