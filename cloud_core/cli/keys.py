@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 
 from cloud_core import backup as backups
-from cloud_core.audit.log import AuditLog
 from cloud_core.cli import show, signingkeys
 from cloud_core.cli.reach import HOME, Dir, Json, layout
+from cloud_core.cli.recorded import audit_log
 from cloud_core.issuer import write_secret_bytes
 from cloud_core.up.state import running
-from edge_agent.clock import SystemClock
 from protocol.errors import ConflictError, UnknownError
 
 app = typer.Typer(help="The keys of the mesh.", no_args_is_help=True)
@@ -40,11 +39,12 @@ def backup(
     place = layout(folder)
     if file.exists():
         raise ConflictError(f"{file} exists", "give a name that is free")
+    audit = audit_log(place)
     if running(place) is not None:
         time.sleep(SETTLED_S)
     data, names = backups.seal(place.root, _passphrase(passphrase_file, confirm=True))
     write_secret_bytes(file, data)
-    AuditLog(place.audit, SystemClock()).record("keys-backup", actor="local", files=len(names))
+    audit.record("keys-backup", actor="local", files=len(names))
     _tell(file, names, "put away", as_json=as_json)
 
 
@@ -63,9 +63,10 @@ def restore(
         raise ConflictError(f"the mesh in {place.root} runs", "stop it first: `tiermesh down`")
     if not file.exists():
         raise UnknownError(f"no file {file}", "give the file that `tiermesh keys backup` made")
+    audit = audit_log(place)
     files = backups.opened(file.read_bytes(), _passphrase(passphrase_file, confirm=False))
     backups.restore(place.root, files, over=over)
-    AuditLog(place.audit, SystemClock()).record("keys-restore", actor="local", files=len(files))
+    audit.record("keys-restore", actor="local", files=len(files))
     _tell(file, sorted(files), "restored", as_json=as_json)
 
 

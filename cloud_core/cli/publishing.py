@@ -7,16 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from cloud_core.audit.log import AuditLog
 from cloud_core.cli import show
 from cloud_core.cli.misuse import MisusedError
 from cloud_core.cli.reach import HOME, Dir, Json, layout
+from cloud_core.cli.recorded import audit_log
 from cloud_core.registry import catalog
 from cloud_core.registry.keys import Keyring, passphrase_in
 from cloud_core.registry.repository import Published, Repository, spoiled
 from cloud_core.up.signed import LOCAL, found, founded, repository
 from edge_agent.bundles.believed import Rights, Target
-from edge_agent.clock import SystemClock
 from protocol.bundles import Manifest
 from protocol.errors import UnknownError
 
@@ -32,12 +31,14 @@ Passphrase = Annotated[
 
 
 def at_hand(
-    folder: Path, root_keys: Path | None = None, passphrase: Path | None = None
-) -> Repository:
-    """Return the repository of a mesh, with the keys that are here."""
+    folder: Path, root_keys: Path | None = None, passphrase: Path | None = None,
+    *, looking: bool = False,
+) -> Repository:  # fmt: skip
+    """Return the repository of a mesh, with the keys that are here. Looking is not recorded."""
     place = layout(folder)
     keys = Keyring(place.bundle_keys, offline=root_keys, passphrase=passphrase_in(passphrase))
-    made = repository(place, time.time, keys=keys, audit=AuditLog(place.audit, SystemClock()))
+    audit = None if looking else audit_log(place)
+    made = repository(place, time.time, keys=keys, audit=audit)
     if not made.store.exists:
         raise UnknownError(
             f"no bundles are published in {place.root}", "tiermesh bundles publish FOLDER"
@@ -55,7 +56,7 @@ def publish(
 ) -> None:
     """Sign the bundles below a folder. A bundle's first version is current at once."""
     place = layout(mesh)
-    made = founded(place, time.time, audit=AuditLog(place.audit, SystemClock()))
+    made = founded(place, time.time, audit=audit_log(place))
     bundles = found(folder)
     if not bundles:
         raise UnknownError(f"no bundle below {folder}", "build one: tiermesh bundles build --help")
@@ -94,7 +95,7 @@ def rollback(
 
 def verify(*, mesh: Dir = HOME, as_json: Json = False) -> None:
     """Check every signature and every byte of what is published; exit 1 when something is amiss."""
-    made = at_hand(mesh)
+    made = at_hand(mesh, looking=True)
     trusted = made.believed()
     wrong = {**trusted.strays(), **spoiled(made, trusted.catalog().values())}
     expired = [role for role, share in made.left(trusted).items() if share <= 0]
@@ -163,7 +164,7 @@ def publisher(
 
 def listed(mesh: Path, *, as_json: bool) -> None:
     """Print every version of every bundle that is published."""
-    targets = sorted(at_hand(mesh).targets(), key=lambda one: (one.key, one.version))
+    targets = sorted(at_hand(mesh, looking=True).targets(), key=lambda one: (one.key, one.version))
     if as_json:
         show.as_json({"bundles": [_document(one) for one in targets]})
     else:
@@ -172,7 +173,7 @@ def listed(mesh: Path, *, as_json: bool) -> None:
 
 def current(mesh: Path, bundle: str) -> dict[Path, Manifest]:
     """The manifest of the version that is current, or the newest."""
-    made = at_hand(mesh)
+    made = at_hand(mesh, looking=True)
     targets = made.targets()
     known = catalog.versions(targets, catalog.publisher_of(targets, bundle), bundle)
     chosen = catalog.current(known) or known[-1]

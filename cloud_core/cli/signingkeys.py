@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
-from cloud_core.audit.log import AuditLog
 from cloud_core.cli import show
 from cloud_core.cli.publishing import Passphrase, RootKeys, at_hand
 from cloud_core.cli.reach import HOME, Dir, Json, layout
+from cloud_core.cli.recorded import audit_log
 from cloud_core.registry.keys import Keyring, passphrase_in
 from cloud_core.up.signed import LOCAL, repository
 from edge_agent.bundles.believed import Rights
-from edge_agent.clock import SystemClock
 
 
 def create(  # a command's options
@@ -28,7 +27,7 @@ def create(  # a command's options
     """Make the keys that sign bundles; with a passphrase, the root's encrypted."""
     place = layout(mesh)
     keys = Keyring(place.bundle_keys, offline=root_keys, passphrase=passphrase_in(passphrase))
-    made = repository(place, time.time, keys=keys, audit=AuditLog(place.audit, SystemClock()))
+    made = repository(place, time.time, keys=keys, audit=audit_log(place))
     made.create(roots=roots, threshold=threshold, encrypt_roots=passphrase is not None)
     made.add_publisher(LOCAL, Rights(code=True))
     _said(made.store.folder / "metadata" / "1.root.json", as_json=as_json)

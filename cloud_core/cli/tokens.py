@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import typer
 
-from cloud_core.audit.log import AuditLog
 from cloud_core.cli import show
 from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, layout, where
+from cloud_core.cli.recorded import audit_log
 from cloud_core.cli.sending import sent
 from cloud_core.cli.tenants import Concurrency, Rate, Rights, Scopes, Tasks, Tiers, UsdPerDay
 from cloud_core.issuer import OPERATOR, SigningKey, write_secret
@@ -108,14 +108,15 @@ def revoke(  # noqa: PLR0913  # a command's options
 
 
 def _local(folder: Path, wanted: Wanted) -> dict[str, Any]:
-    """Mint it here; whoever may read the key may do that. The audit log under --dir says so."""
+    """Mint it here; whoever may read the key may do that. The mesh's audit log says so."""
     place, clock = layout(folder), SystemClock()
     if not place.signing_key.exists():
         raise UnknownError(f"no key at {place.signing_key}", "give the mesh's folder with --dir")
     scopes = wanted.scopes or OPERATOR
+    audit = audit_log(place)
     key = SigningKey.kept(place.signing_key)
     minted = mint(key, wanted, scopes, by="local", now=clock.wall())
-    AuditLog(place.audit, clock).record(
+    audit.record(
         "token-issue-local", actor="local", tenant=wanted.tenant, id=minted.issued.id,
         scopes=",".join(scopes), expires=minted.issued.expires,
     )  # fmt: skip

@@ -13,6 +13,7 @@ GATHERED, BOUND = (
 )
 READ, KEPT = "tests/edge_agent/reports/test_report.py", "tests/edge_agent/reports/test_journal.py"
 TOLD, COUNTED = "tests/edge_agent/reports/test_telling.py", "tests/middle_tier/test_refused.py"
+RECORDED = "tests/cloud_core/cli/test_recorded.py"
 
 _ROWS = (
     ("reports leave a site", ROLES, 'EVENT_KINDS = ("audit", "cloned", "usage")', 'EVENT_KINDS = ("cloned", "usage")', f"{ATTACKS}::test_what_a_node_refuses_reaches_the_cloud_s_log_by_way_of_its_site"),
@@ -47,6 +48,9 @@ _ROWS = (
     ("reasons are few", REFUSED, "if key not in self._counts and len(self._counts) >= MAX_REASONS:", "if False:", COUNTED),
     ("entries are few", REFUSED, "keys[: MAX_REASONS - len(self._told)]", "keys", COUNTED),
     ("refused devices", "cloud_core/identity/service.py", '            self.refused.add(f"{asked.kind}: {error.error}")\n', "", "tests/attacks/test_identity_enrolment.py::test_a_replayed_token_lets_no_second_device_in"),
+    ("one writes at a time", "cloud_core/audit/log.py", "fcntl.flock(descriptor, fcntl.LOCK_EX)", "pass", "tests/cloud_core/audit/test_log.py"),
+    ("commands write where it is read", "cloud_core/cli/recorded.py", "return place.root / said.audit if said.audit is not None else place.audit", "return place.audit", RECORDED),
+    ("nothing is done unrecorded", "cloud_core/cli/recorded.py", "    if not able:", "    if False:", RECORDED),
 )  # fmt: skip
 
 AUDIT = tuple(

@@ -1,8 +1,11 @@
 """The audit log on a disk: kept at once, written by several, whole after a crash."""
 
+import fcntl
 import stat
 import subprocess
 import sys
+
+import pytest
 
 from cloud_core.audit.log import AuditLog
 from edge_agent.clock import ManualClock
@@ -58,12 +61,46 @@ def test_several_processes_write_one_chain(tmp_path):
         "import sys; from pathlib import Path\n"
         "from cloud_core.audit.log import AuditLog; from edge_agent.clock import SystemClock\n"
         "log = AuditLog(Path(sys.argv[1]), SystemClock())\n"
-        "[log.record('turn', by=sys.argv[2], number=n) for n in range(20)]\n"
+        "print('here', flush=True); sys.stdin.readline()\n"
+        "[log.record('turn', by=sys.argv[2], number=n) for n in range(200)]\n"
     )
     path = a_log(tmp_path).path
     writers = [
-        subprocess.Popen([sys.executable, "-c", script, str(path), str(n)]) for n in range(3)
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(path), str(n)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for n in range(3)
     ]
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    for writer in writers:
+        writer.stdout.readline()
+    for writer in writers:  # all at once: they stand ready
+        writer.stdin.write(b"go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=60)
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
     checked = a_log(tmp_path).verify()
-    assert (checked.head.n, checked.fault) == (60, "")
+    assert (checked.head.n, checked.fault) == (600, "")
+
+
+def test_nobody_else_writes_between_reading_the_head_and_appending(tmp_path):
+    path = a_log(tmp_path).path
+
+    class Trying(ManualClock):
+        """Another process that comes just while an entry is made."""
+
+        def wall(self) -> float:
+            with path.open() as file, pytest.raises(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return super().wall()
+
+    AuditLog(path, Trying()).record("one")
+
+
+def test_two_who_write_in_turn_make_one_chain(tmp_path):
+    for log in (a_log(tmp_path), a_log(tmp_path)) * 3:
+        log.record("turn")
+    checked = a_log(tmp_path).verify()
+    assert (checked.head.n, checked.fault) == (6, "")
