@@ -99,8 +99,13 @@ async def _arrive(source: Source, arrival: Arrival, clock: Clock, wanted: Wanted
     here: list[Piece] = []
     for ranges in chain(_rounds(arrival.size_bytes, wanted), ([],)):
         reads = [_read(source, wanted, offset, length) for offset, length in ranges]
-        *pieces, _ = await together(*reads, asyncio.to_thread(_take, arrival, here))
-        here = [piece for piece in pieces if piece is not None]
+        taking = asyncio.create_task(asyncio.to_thread(_take, arrival, here))
+        try:
+            pieces = await together(*reads)
+        finally:  # a thread goes on writing whoever gives up: not behind the back of the next try
+            await asyncio.wait((taking,))
+        taking.result()
+        here = pieces
         pace.took(sum(len(piece.data) for piece in here), clock.now())
     await asyncio.to_thread(arrival.finish)
 
@@ -129,7 +134,7 @@ async def _read(source: Source, wanted: Wanted, offset: int, length: int) -> Pie
     return exactly(piece, offset, length)
 
 
-async def together(*work: Coroutine[Any, Any, Piece | None]) -> list[Piece | None]:
+async def together(*work: Coroutine[Any, Any, Piece]) -> list[Piece]:
     """Return what each returns; when one fails the others are cancelled, and its error raised."""
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -1,6 +1,8 @@
 """Mirrors that send too much, too little, too slowly or something else; over real NATS too."""
 
+import asyncio
 import os
+import threading
 from hashlib import sha256
 
 import pytest
@@ -77,6 +79,31 @@ async def test_what_broke_off_is_gone_on_with(depot):
     await fetched(depot, again)
     assert min(again.asked) >= 40_000
     assert depot.read(DIGEST) == DATA
+
+
+class Held(Disk):
+    """Appends nothing until it is let."""
+
+    def __init__(self):
+        super().__init__()
+        self.began, self.let = threading.Event(), threading.Event()
+
+    def append(self, path, data):
+        self.began.set()
+        self.let.wait(20)
+        super().append(path, data)
+
+
+async def test_what_broke_off_is_not_written_to_any_more_when_it_is_gone_on_with(tmp_path):
+    disk = Held()
+    broken = asyncio.create_task(fetched(Depot(tmp_path, disk), Gives(fails_at=20_000)))
+    await asyncio.to_thread(disk.began.wait, 20)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not broken.done()
+    disk.let.set()
+    with pytest.raises(UnreachableError):
+        await broken
 
 
 async def test_other_bytes_get_no_name_and_are_not_kept(depot):
