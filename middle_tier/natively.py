@@ -110,9 +110,10 @@ class Natively:
         # 3. The tensors are the task's.
         reader = self._readers.reader(claims, query.want.task)
         inputs = reader.signature.match(query.inputs, buffers)
-        if max(query.deadline_ms, query.want.latency_ms) > MAX_MS:
+        longest_ms = max(query.deadline_ms, query.want.latency_ms)
+        if longest_ms > MAX_MS:
             raise BadRequestError(
-                f"{query.deadline_ms:g} ms is too long", f"nobody waits longer than {MAX_MS:g} ms"
+                f"{longest_ms:g} ms is too long", f"ask for at most {MAX_MS:g} ms: a day"
             )
         # 4. Of what else the frame says of them, nothing is believed.
         wanted = with_defaults(
@@ -200,6 +201,7 @@ class Asked:
         cost_usd = 0.0 if answer is None else answer.cost_usd
         self._caller.end(cost_usd, felt(query.want.latency_ms, elapsed_ms, outcome))
         tally = self._place.tally
+        tally.asked.append((self._started, query))
         if answer is None:
             how = outcome_of(outcome.error) if isinstance(outcome.error, MeshError) else "failed"
             tally.failed(query.tenant, query.want.task, how)

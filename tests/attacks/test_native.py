@@ -135,6 +135,7 @@ async def test_a_tenant_is_answered_over_nats_and_counted_as_over_http(mesh):
     (query,) = mesh.router.queries
     assert (query.tenant, query.tiers, query.want.latency_ms) == ("acme", ("edge",), 500)
     assert mesh.tally.used()["acme"].met == 1
+    assert [query.tenant for _, query in mesh.tally.asked] == ["acme"]  # what-if sees it too
 
 
 @with_a_mesh

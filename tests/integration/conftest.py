@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,16 +75,22 @@ class Running:
         return nodes[node]["health"] if node in nodes else None
 
 
-@pytest.fixture(scope="session")
-def running(tmp_path_factory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("mesh")
-    run = tiermesh("up", "--dir", folder, "--port", 0, "--detach", "--json")
+@contextmanager
+def up(folder: Path, *, edges: int = 2) -> Iterator[Running]:
+    """A whole mesh until the block ends; it must be there then, and stop."""
+    run = tiermesh("up", "--dir", folder, "--port", 0, "--edges", edges, "--detach", "--json")
     assert run.returncode == 0, run.stdout + run.stderr
     try:
         yield Running(json.loads(run.stdout))
     finally:
         stopped = tiermesh("down", "--dir", folder, "--json")
     assert json.loads(stopped.stdout) == {"stopped": True}
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory) -> Iterator[Running]:
+    with up(tmp_path_factory.mktemp("mesh")) as mesh:
+        yield mesh
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from middle_tier.client import Mesh
 from protocol.errors import UnauthenticatedError
-from tests.integration.conftest import Running, eventually, tiermesh
+from tests.integration.conftest import eventually, tiermesh, up
 
 pytestmark = pytest.mark.mesh
 
@@ -17,13 +17,8 @@ pytestmark = pytest.mark.mesh
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
     """A mesh of these tests' own: they spoil what a node has on its disk."""
-    folder = tmp_path_factory.mktemp("own") / "mesh"
-    run = tiermesh("up", "--dir", folder, "--port", 0, "--edges", 2, "--detach", "--json")
-    assert run.returncode == 0, run.stdout + run.stderr
-    try:
-        yield Running(json.loads(run.stdout))
-    finally:
-        tiermesh("down", "--dir", folder)
+    with up(tmp_path_factory.mktemp("own") / "mesh", edges=2) as mesh:
+        yield mesh
 
 
 def told(mesh, kind, **said):

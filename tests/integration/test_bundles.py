@@ -14,7 +14,7 @@ import pytest
 from cloud_core.up.layout import Layout
 from cloud_core.up.signed import repository
 from edge_agent.bundles.believed import Rights
-from tests.integration.conftest import Running, eventually, tiermesh
+from tests.integration.conftest import eventually, tiermesh, up
 from tests.signed import DAY, a_folder
 
 pytestmark = pytest.mark.mesh
@@ -25,13 +25,8 @@ NODES = 3
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
     """A mesh of these tests' own: other tests need not know what is published here."""
-    folder = tmp_path_factory.mktemp("own") / "mesh"
-    run = tiermesh("up", "--dir", folder, "--port", 0, "--edges", 1, "--detach", "--json")
-    assert run.returncode == 0, run.stdout + run.stderr
-    try:
-        yield Running(json.loads(run.stdout))
-    finally:
-        tiermesh("down", "--dir", folder)
+    with up(tmp_path_factory.mktemp("own") / "mesh", edges=1) as mesh:
+        yield mesh
 
 
 def variants(mesh, site="site-1"):
