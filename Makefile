@@ -39,7 +39,7 @@ builder: .venv-build/$(STAMP)  ## Make .venv-build, what `tiermesh bundles build
 test: test-unit test-tflite test-mesh test-build  ## Run every test there is, making what they need.
 	@echo "==> all tests passed"
 
-test-unit: .venv-test/$(STAMP)
+test-unit: .venv-test/$(STAMP) .venv-tflite/$(STAMP)  # one of the builder's tests measures with the second
 	@echo "==> unit, conformance, architecture (1 of 4)"
 	@$(PYTEST) -q -n $(JOBS) -m "not mesh and not build" $(ARGS)
 

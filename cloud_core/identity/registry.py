@@ -63,6 +63,22 @@ class Kept:
     """The first root of the mesh's bundles, for devices that join; None: they get it otherwise."""
 
 
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """An account's JWT, and who is barred by it."""
+
+    barred: dict[str, int]
+    jwt: str
+    second: int
+    """When it was made, as it says."""
+    newest: bool
+    """Whether none was made in the same second: a server may keep the first of two."""
+
+    def stands(self, barred: dict[str, int], now: float) -> bool:
+        """Whether servers are to be told just this again."""
+        return self.barred == barred and (self.newest or int(now) == self.second)
+
+
 class Registry:
     """The mutable state is the roll, which follows the bucket."""
 
@@ -70,6 +86,7 @@ class Registry:
         self._kept = kept
         self._tell = tell
         self._roll = Roll()
+        self._minted: Minted | None = None
         self.whole = False
         """Whether all that stands in the bucket is known."""
         self._turn = asyncio.Lock()
@@ -88,9 +105,19 @@ class Registry:
         return sorted(known, key=lambda one: (one.site, one.node, one.since))
 
     def mesh_jwt(self) -> str:
-        """Return the account's JWT with everybody who is barred: what servers must be told."""
+        """Return the account's JWT with everybody who is barred: what servers must be told.
+
+        The same one while those are the same: a server takes a new one for a new account, and
+        loses the replies that are on their way to tenants' accounts.
+        """
         now = self._kept.clock.wall()
-        return self._kept.authority.mesh_jwt(self._roll.barred(now), now)
+        barred, last = self._roll.barred(now), self._minted
+        if last is not None and last.stands(barred, now):
+            return last.jwt
+        newest = last is None or int(now) > last.second
+        jwt = self._kept.authority.mesh_jwt(barred, now)
+        self._minted = Minted(barred, jwt, int(now), newest=newest)
+        return jwt
 
     def told(self) -> tuple[str, ...]:
         """Return what servers are to be told now: nothing before all is known.

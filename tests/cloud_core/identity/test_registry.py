@@ -139,6 +139,36 @@ async def test_a_revoked_device_gets_nothing_more_and_servers_are_told(office):
         assert (renewed.state, renewed.jwt) == ("revoked", None)
 
 
+async def barred(registry, node):
+    asked = a_device(await registry.issue(WANTED.model_copy(update={"node": node}), "ann"), node)
+    await registry.enrol(asked)
+    await registry.change("site-1", node, "revoke", "ann")
+    return registry.mesh_jwt()
+
+
+async def test_servers_are_told_the_same_until_somebody_else_is_barred(office):
+    async with office.open() as registry:
+        nobody = registry.mesh_jwt()
+        await office.clock.advance(60)
+        assert registry.mesh_jwt() == nobody  # a new one loses replies that are on their way
+        one = await barred(registry, "cam-1")
+        assert one != nobody
+        await office.clock.advance(60)
+        assert registry.mesh_jwt() == one
+
+
+async def test_of_two_of_one_second_the_last_is_told_again_as_a_newer_one(office):
+    async with office.open() as registry:
+        await barred(registry, "cam-1")
+        both = await barred(registry, "cam-2")
+        assert registry.mesh_jwt() == both
+        await office.clock.advance(10)
+        newer = registry.mesh_jwt()
+        assert claims_of(newer)["iat"] > claims_of(both)["iat"]
+        await office.clock.advance(10)
+        assert registry.mesh_jwt() == newer
+
+
 async def test_a_key_is_named_to_servers_for_longer_than_a_jwt_lives(office):
     async with office.open() as registry:
         asked = a_device(await registry.issue(WANTED, "ann"))
