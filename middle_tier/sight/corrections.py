@@ -9,8 +9,10 @@ OWN_SHARE = 0.2
 CLASS_SHARE = 0.05
 """Weight in the factor of the class, which stands for nodes that have not answered yet."""
 
-SHORTEST_MS = 0.01
-"""Runs shorter than this are rounded up to it: what is left of them is the timer."""
+SHORTEST_MS = 0.1
+"""Runs shorter than this are rounded up to it, and so all alike: what tells them apart is whether
+the processor's caches were warm, and one stall of the machine would make a variant of 10
+microseconds look dearer than one of 40 for half a minute."""
 
 
 def clamped(factor: float) -> float:

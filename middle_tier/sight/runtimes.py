@@ -40,6 +40,9 @@ FADE_S = 30.0
 """Silence after which a node's corrections go half the way back: it may be well again, and only a
 query that is sent there could show it."""
 
+TIMER_MS = 0.001
+"""What a run takes at the least, for people."""
+
 LOAD_SHARE = 0.3
 """Weight of a new load in what loading takes."""
 
@@ -126,7 +129,8 @@ class RunTimes:
         own: float = usual * member.pace
         if member.factors:
             own *= member.factors.get(answer.variant, 1.0)
-        ratio: float = max(answer.run_ms, SHORTEST_MS) / max(typical * own, SHORTEST_MS)
+        # A short run says that it is as its profile has it: what was learnt of a stall goes again.
+        ratio: float = max(answer.run_ms, SHORTEST_MS) / (max(typical, SHORTEST_MS) * own)
         # What is the node's own is not its class's.
         factor = clamped(usual * ratio ** (CLASS_SHARE if many else OWN_SHARE))
         column[row] = column[row + pool.size] = factor
@@ -258,7 +262,7 @@ class RunTimes:
         middle, late = (factor * run_ms(columns, row, 1, each).item(0) for each in (50.0, 99.0))
         once_ms = pool.typical_ms(at, 1)
         ordered = sorted(
-            ran_ms / max(pool.typical_ms(at, rows), SHORTEST_MS) * once_ms for ran_ms, rows in runs
+            ran_ms / max(pool.typical_ms(at, rows), TIMER_MS) * once_ms for ran_ms, rows in runs
         )
         return RunsSeen(
             variant=variant,

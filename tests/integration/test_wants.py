@@ -15,7 +15,7 @@ def test_a_relaxed_want_is_served_at_the_cheapest_tier_by_a_small_variant(cloud,
         result = cloud.ask("digits", images[0], latency_ms=1000)
         return result.tier, result.architecture, result.met
 
-    # One stall of the machine in a run of microseconds makes a variant look dear for a while.
+    # One stall of the machine in a run of microseconds makes a variant look dear for a moment.
     eventually(lambda: how() == ("edge", "mlp-tiny", True), "the small one at the edge")
 
 

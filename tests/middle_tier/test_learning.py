@@ -64,6 +64,26 @@ def test_a_node_that_slows_down_does_so_for_every_variant():
     assert planned(view, variant="large", tried=tried("b")).run_ms > 1.2 * before["a"]
 
 
+@pytest.mark.parametrize("nodes", ["a", "ab"])
+def test_of_runs_shorter_than_a_tenth_of_a_millisecond_none_is_dear(nodes):
+    both = [info("small", 0.01), info("large", 0.03)]
+    view = a_view(*((a_node(name, loaded=("small", "large")), both) for name in nodes))
+    for seed in range(50):  # the caches are cold as often as not
+        answered(view, planned(view, seed=seed, variant="small"), 0.04 if seed % 2 else 0.01)
+        answered(view, planned(view, seed=seed, variant="large"), 0.02)
+        assert planned(view, seed=seed).variant == "small"
+
+
+def test_one_stall_of_a_short_run_is_soon_forgotten():
+    view = a_view((a_node(), [info(run_ms=0.01)]))
+    usual_ms = planned(view).run_ms
+    answered(view, planned(view), 10.0)
+    assert planned(view).run_ms > 1.5 * usual_ms
+    for _ in range(20):
+        answered(view, planned(view), 0.02)
+    assert planned(view).run_ms == pytest.approx(usual_ms, rel=0.05)
+
+
 def tried(name):
     return frozenset({("site-1", name)})
 
