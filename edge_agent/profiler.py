@@ -42,7 +42,8 @@ def measure(  # noqa: PLR0913  what was measured while loading is handed in besi
     The smallest is always measured; a size that would not fit any more is left out (more rows than
     the largest measured are then predicted as several runs). `sample` (golden inputs, say) is
     repeated to fill a batch; without one the inputs are ones. What the runs need of memory is added
-    to `memory_bytes`.
+    to `memory_bytes`. What so few runs do not show of how they scatter is as the variant's profile
+    says.
     """
     sizes = batch_sizes(variant)
     before = rss_bytes()
@@ -52,7 +53,8 @@ def measure(  # noqa: PLR0913  what was measured while loading is handed in besi
         share_s = (end - now()) / (len(sizes) - place)
         if runs and _likely_ms(runs, size) * (WARM_UP_RUNS + LEAST_RUNS) > (end - now()) * 1e3:
             break
-        runs[size] = _timed(runtime, filled(task, size, sample), share_s, now)
+        samples_ms = _timed(runtime, filled(task, size, sample), share_s, now)
+        runs[size] = distribution(samples_ms, variant.profile.run(size))
     memory_bytes += max(0, rss_bytes() - before)
     return Profile(load_ms=load_ms, memory_bytes=memory_bytes, runs=rising(runs), measured=True)
 
@@ -60,7 +62,7 @@ def measure(  # noqa: PLR0913  what was measured while loading is handed in besi
 def loaded(
     load: Load, variant: Variant, data: bytes, threads: int, *, now: Now = time.perf_counter
 ) -> tuple[Runtime, float, int]:
-    """Load it: the runtime, the milliseconds it took and the bytes of memory it took.
+    """Load it by `load`: the runtime, the milliseconds and the bytes of memory that took.
 
     Never less than the file's own size: an allocator may have had the room already. Importing the
     runtime is not counted: it is paid once, and no eviction gives it back.
@@ -112,10 +114,18 @@ def rising(runs: dict[int, Latency]) -> dict[int, Latency]:
     return risen
 
 
-def distribution(samples_ms: list[float]) -> Latency:
-    """The percentiles of what was measured."""
-    ms = np.percentile(samples_ms, QUANTILES)
-    return Latency.model_validate({"ms": ms.tolist(), "count": len(samples_ms)})
+def distribution(samples_ms: list[float], before: Latency | None = None) -> Latency:
+    """The percentiles of what was measured.
+
+    One that so few samples cannot show is at least as far from the median as `before` has it: else
+    a single run would say that all take as long as it did.
+    """
+    ms: list[float] = np.percentile(samples_ms, QUANTILES).tolist()
+    if before is not None and before.ms[0] > 0:
+        for at, (percentile, known_ms) in enumerate(zip(QUANTILES, before.ms, strict=True)):
+            if len(samples_ms) * (1.0 - percentile / 100.0) < 1.0:
+                ms[at] = max(ms[at], ms[0] * known_ms / before.ms[0])
+    return Latency.model_validate({"ms": ms, "count": len(samples_ms)})
 
 
 def _likely_ms(runs: dict[int, Latency], size: int) -> float:
@@ -124,20 +134,20 @@ def _likely_ms(runs: dict[int, Latency], size: int) -> float:
     return runs[largest].ms[0] * size / largest
 
 
-def _timed(runtime: Runtime, inputs: Tensors, share_s: float, now: Now) -> Latency:
+def _timed(runtime: Runtime, inputs: Tensors, share_s: float, now: Now) -> list[float]:
     end = now() + share_s
     for _ in range(WARM_UP_RUNS):
         start = now()
         runtime.infer(inputs)
         first_ms = (now() - start) * 1e3
         if now() > end:
-            return distribution([first_ms])
+            return [first_ms]
     samples: list[float] = []
     while len(samples) < LEAST_RUNS or (len(samples) < MOST_RUNS and now() < end):
         start = now()
         runtime.infer(inputs)
         samples.append((now() - start) * 1e3)
-    return distribution(samples)
+    return samples
 
 
 class Profiles:

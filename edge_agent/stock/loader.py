@@ -4,13 +4,14 @@ One at a time, so that loads do not measure each other. When to load is the agen
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from edge_agent import profiler
 from edge_agent.bundles import smoke
-from edge_agent.profiler import Profiles
+from edge_agent.profiler import Now, Profiles
 from edge_agent.queue.threads import Threads
 from edge_agent.runtimes import registry
 from edge_agent.runtimes.base import Runtime
@@ -46,12 +47,14 @@ class Loader:
     """The loader's thread. Each job ends with a call of `done` on that thread."""
 
     def __init__(
-        self, profiles: Profiles, load: LoadVariant, *, threads: int, hardware: str
-    ) -> None:
+        self, profiles: Profiles, load: LoadVariant, *,
+        threads: int, hardware: str, now: Now = time.perf_counter,
+    ) -> None:  # fmt: skip
         self._profiles = profiles
         self._load = load
         self._threads = threads
         self._hardware = hardware
+        self._now = now
         self._thread = Threads(1, "load")
 
     def prepare(self, formats: Iterable[Format]) -> None:
@@ -93,21 +96,12 @@ class Loader:
 
     def _loaded(self, holding: Holding, evicted: Sequence[Runtime]) -> Warm | Unloadable:
         _close(evicted)
-        variant, task = holding.held.variant, holding.held.task
+        variant = holding.held.variant
         try:
             data = holding.held.read()
             runtime, load_ms, memory_bytes = profiler.loaded(
-                lambda *given: self._load(given[0], given[1], given[2], task),
-                variant,
-                data,
-                self._threads,
+                partial(self._tried, holding), variant, data, self._threads, now=self._now
             )
-            try:
-                inputs, outputs = holding.held.goldens()
-                smoke.check(runtime, inputs, outputs, variant.tolerance)
-            except BaseException:
-                runtime.close()
-                raise
         except MeshError as error:
             log.warning("%s is not loaded: %s", variant.id, error)
             return Unloadable(error.error, isinstance(error, UntrustedError))
@@ -115,6 +109,17 @@ class Loader:
             log.exception("%s is not loaded", variant.id)
             return Unloadable("it cannot be loaded", for_good=False)
         return Warm(runtime, load_ms, memory_bytes)
+
+    def _tried(self, holding: Holding, variant: Variant, data: bytes, threads: int) -> Runtime:
+        """Load it and run its golden inputs: nobody is served before, so that is of its load."""
+        runtime = self._load(variant, data, threads, holding.held.task)
+        try:
+            inputs, outputs = holding.held.goldens()
+            smoke.check(runtime, inputs, outputs, variant.tolerance)
+        except BaseException:
+            runtime.close()
+            raise
+        return runtime
 
     def _measured(self, holding: Holding, warm: Warm, budget_s: float) -> Profile | None:
         variant, task = holding.held.variant, holding.held.task
@@ -126,6 +131,7 @@ class Loader:
                 load_ms=warm.load_ms,
                 memory_bytes=warm.memory_bytes,
                 budget_s=budget_s,
+                now=self._now,
                 sample=holding.held.goldens()[0] or None,
             )
         except MeshError as error:

@@ -7,6 +7,7 @@ from edge_agent import profiler
 from edge_agent.profiler import Profiles
 from edge_agent.runtimes import registry
 from protocol.bundles import RuntimePin, estimate
+from protocol.types import Latency
 from tests.build import a_profile, a_task, a_variant
 
 ORT = RuntimePin(name="onnxruntime", version="1.32.0")
@@ -85,6 +86,22 @@ def test_percentiles_are_those_of_the_samples():
     latency = profiler.distribution([float(n) for n in range(101)])
     assert latency.ms[:4] == (50, 90, 95, 99)
     assert latency.count == 101
+
+
+def test_a_single_run_is_no_proof_that_all_take_as_long():
+    scattered = Latency(ms=(100, 130, 150, 200, 300))
+    profile = measured(
+        Timed(lambda _: 0.4), budget_s=0.1, max_batch=1, profile=a_profile(runs={1: scattered})
+    )
+    assert profile.runs[1].ms == pytest.approx((400, 520, 600, 800, 1200))
+    assert profile.runs[1].count == 1
+
+
+def test_what_enough_samples_show_stands_whatever_was_thought_before():
+    before = Latency(ms=(10, 20, 30, 40, 50))
+    latency = profiler.distribution([1.0] * 15 + [1.1] * 5, before)
+    assert latency.ms == pytest.approx((1.0, 1.1, 1.1, 4.0, 5.0))
+    assert profiler.distribution([1.0, 9.0] * 5, before).ms[-1] == pytest.approx(25.0)
 
 
 def test_golden_rows_are_repeated_to_fill_a_batch():
