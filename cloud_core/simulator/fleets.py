@@ -51,7 +51,7 @@ class Balancer:
             if isinstance(told, str):
                 self.world.refused(query)
             else:
-                self.world.answered(query, told, trip.node.kind.fleet.tier)
+                self.world.answered(query, told, trip.node.kind.tier)
 
         def ran() -> None:
             self.out_ms[node] = max(0.0, self.out_ms[node] - each_ms)

@@ -10,7 +10,7 @@ from edge_agent.stock.holdings import Holding
 from protocol.adverts import VariantInfo
 from protocol.bundles import Binding, RuntimePin, Task, Variant, digest_key
 from protocol.messages import Ask
-from protocol.types import Axes
+from protocol.types import Axes, Latency
 
 PIN = RuntimePin(name="table", version="1")
 
@@ -22,11 +22,21 @@ class Kind:
         self, fleet: Fleet, infos: tuple[VariantInfo, ...], tasks: dict[str, Task]
     ) -> None:
         self.fleet = fleet
+        self.tier = fleet.tier
+        self.on_demand = fleet.on_demand
         self.infos = infos
         self.by_variant = {info.variant: info for info in infos}
         self._signatures = {name: Signature(task) for name, task in tasks.items()}
         self._tasks = tasks
         self._held: dict[str, Held] = {}
+        self._runs: dict[tuple[str, int], Latency] = {}
+
+    def run(self, variant: str, rows: int) -> Latency:
+        """Return what a run of so many rows takes: `Profile.run`, remembered."""
+        found = self._runs.get((variant, rows))
+        if found is None:
+            found = self._runs[variant, rows] = self.by_variant[variant].profile.run(rows)
+        return found
 
     def holding(self, variant: str) -> Holding:
         """Return the variant as a node of this kind holds it before it was ever loaded."""

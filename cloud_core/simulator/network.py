@@ -19,6 +19,13 @@ FAST = 1e6
 """Mbit/s of a border that the scenario says nothing of."""
 
 
+_BETWEEN: dict[tuple[Tier, Tier], tuple[Border, ...]] = {
+    (here, there): BORDERS[min(low, high) : max(low, high)]
+    for low, here in enumerate(TIERS)
+    for high, there in enumerate(TIERS)
+}
+
+
 class Speed:
     """Bandwidth over time: steps that begin again when they are over."""
 
@@ -29,6 +36,8 @@ class Speed:
         self.period = self.starts[-1] + (float(np.median(gaps)) if len(gaps) else 1.0)
 
     def at(self, seconds: float) -> float:
+        if len(self.mbps) == 1:
+            return self.mbps[0]
         place = bisect_right(self.starts, seconds % self.period) - 1
         return self.mbps[max(0, place)]
 
@@ -58,7 +67,12 @@ class Network:
     def __init__(self, scenario: Scenario, sites: int) -> None:
         self.parts = {border: scenario.links.get(border, LinkPart()) for border in BORDERS}
         self.speeds: dict[Border, Speed] = {}
+        self._half_ms = {border: part.rtt_ms / 2.0 for border, part in self.parts.items()}
         self._offsets: dict[Border, list[float]] = {}
+        self._usd_per_gb = {
+            borders: sum(self.parts[border].usd_per_gb for border in borders)
+            for borders in _BETWEEN.values()
+        }
         for at, (border, part) in enumerate(self.parts.items()):
             if part.mbps_file is not None:
                 self.speeds[border] = speed(scenario.at(part.mbps_file))
@@ -76,8 +90,7 @@ class Network:
     @staticmethod
     def borders(here: Tier, there: Tier) -> tuple[Border, ...]:
         """Return the borders between two tiers."""
-        low, high = sorted((TIERS.index(here), TIERS.index(there)))
-        return BORDERS[low:high]
+        return _BETWEEN[here, there]
 
     def cut(self, borders: Sequence[Border], now: float) -> bool:
         """Whether one of them cannot be passed now."""
@@ -100,10 +113,10 @@ class Network:
         """Return what a message takes over some borders: half the round trip, and its bytes."""
         ms = 0.0
         for border in borders:
-            ms += self.parts[border].rtt_ms / 2.0
+            ms += self._half_ms[border]
             ms += nbytes / (self.mbps(border, site, now) * MBPS_BYTES_PER_MS)
         return ms / 1000.0
 
-    def usd(self, borders: Sequence[Border], nbytes: float) -> float:
+    def usd(self, borders: tuple[Border, ...], nbytes: float) -> float:
         """Return the price of so many bytes over some borders."""
-        return sum(self.parts[border].usd_per_gb for border in borders) * nbytes / 1e9
+        return self._usd_per_gb[borders] * nbytes / 1e9

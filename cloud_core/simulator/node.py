@@ -162,7 +162,7 @@ class Node:
             return
         rows = len(batch.members)
         draw = cast("Job", batch.members[0]).draw
-        run_s = holding.profile.run(rows).at(draw) / 1e3 * self.slow
+        run_s = self.kind.run(holding.id, rows).at(draw) / 1e3 * self.slow
         self.busy = holding.busy = True
         self.end = now + holding.forecast.run_s(rows, 50.0)
         self.host.worked(self, run_s)
@@ -237,7 +237,7 @@ class Node:
 
     def _watch(self) -> None:
         """Look again when it could have been idle for long enough."""
-        if self.kind.fleet.on_demand and not self.watched and self.on:
+        if self.kind.on_demand and not self.watched and self.on:
             self.watched = True
             self.host.at(max(self.host.now, self.used_at + self.kind.fleet.idle_s), self._idle)
 

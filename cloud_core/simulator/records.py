@@ -8,6 +8,8 @@ from protocol.types import Tier
 OPEN, ANSWERED, REFUSED = 0, 1, 2
 EPSILON_S = 1e-9
 
+_TIER: dict[Tier, int] = {tier: at for at, tier in enumerate(TIERS)}
+
 
 class Records:
     """Equally long columns, by number of the query."""
@@ -24,7 +26,7 @@ class Records:
         self.outcome[number] = ANSWERED
         self.latency_s[number] = latency_s
         self.accuracy[number] = accuracy
-        self.tier[number] = TIERS.index(tier)
+        self.tier[number] = _TIER[tier]
 
     def refused(self, number: int) -> None:
         self.outcome[number] = REFUSED

@@ -4,6 +4,7 @@ So every policy meets the same queries, and a query's runs take the same quantil
 """
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import numpy.typing as npt
 
 from cloud_core.simulator.scenario import Scenario, TracePart, WantPart
 from protocol.errors import BadRequestError
+
+LINES = 1024
+"""Lines that are made plain numbers at once: one by one would take five times as long."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -33,6 +37,13 @@ class Arrivals:
 
     def __len__(self) -> int:
         return len(self.at_s)
+
+    def __iter__(self) -> Iterator[tuple[float, int, int, int, float]]:
+        """Yield its lines as plain numbers, made of many at once."""
+        columns = self.at_s, self.trace, self.place, self.want, self.draw
+        for first in range(0, len(self), LINES):
+            lines = [column[first : first + LINES].tolist() for column in columns]
+            yield from zip(*lines, strict=True)
 
 
 def counts(path: Path) -> list[float]:

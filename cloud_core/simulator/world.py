@@ -5,7 +5,7 @@ faults for every policy, by the scenario's seed.
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
@@ -76,6 +76,8 @@ class World:
         self.kinds = {
             fleet.name: Kind(fleet, kits[fleet.name].infos, self.tasks) for fleet in scenario.fleets
         }
+        self.in_bytes = {name: part.input_kb * KB for name, part in scenario.tasks.items()}
+        self.out_bytes = {name: part.output_kb * KB for name, part in scenario.tasks.items()}
         self.places, self.parent = places(scenario, self._nodes())
         self.network = Network(scenario, len(self.places))
         self.ledger = ledger(scenario.fleets, scenario.duration_s)
@@ -141,22 +143,18 @@ class World:
             self.now, _, act = heapq.heappop(heap)
             act()
 
-    def _queries(self) -> "list[Query] | map[Query]":
-        come, scenario = self.arrivals, self.scenario
+    def _queries(self) -> Iterator[Query]:
+        """Make each when it comes: all at once would take more memory than what is left of them."""
+        scenario = self.scenario
         entered = [self._by_tier[trace.enters] for trace in scenario.traces]
         latency = [want.latency_ms for want in scenario.wants]
         tasks = [trace.task for trace in scenario.traces]
         longest = [max(DEADLINE_FACTOR * ms, DEADLINE_LEAST_MS) / 1e3 for ms in latency]
-
-        def query(number: int) -> Query:
-            at, want = come.at_s.item(number), come.want.item(number)
-            place = entered[come.trace.item(number)][come.place.item(number)]
-            return Query(
-                number, tasks[come.trace.item(number)], place, want, come.draw.item(number), at,
+        for number, (at, trace, place, want, draw) in enumerate(self.arrivals):
+            yield Query(
+                number, tasks[trace], entered[trace][place], want, draw, at,
                 at + latency[want] / 1e3, at + longest[want],
             )  # fmt: skip
-
-        return map(query, range(len(come)))
 
     def _plan_faults(self) -> None:
         for number, fault in enumerate(self.scenario.faults):
@@ -249,9 +247,9 @@ class Trip:
 
     def begin(self) -> None:
         """Send it; it is lost when the way is cut."""
-        world = self.world
-        nbytes = world.scenario.tasks[self.query.task].input_kb * KB
-        world.carry(self.query, (self.here, self.node.kind.fleet.tier), nbytes, self._arrive)
+        world, query = self.world, self.query
+        ends = self.here, self.node.kind.tier
+        world.carry(query, ends, world.in_bytes[query.task], self._arrive)
 
     def _arrive(self) -> None:
         world, query = self.world, self.query
@@ -269,7 +267,7 @@ class Trip:
 
     def cancel(self) -> None:
         """Nobody waits for it any more: have it taken out of the node's queue."""
-        world, ends = self.world, (self.here, self.node.kind.fleet.tier)
+        world, ends = self.world, (self.here, self.node.kind.tier)
         world.carry(self.query, ends, 0.0, self._cancel)
 
     def _cancel(self) -> None:
@@ -277,9 +275,10 @@ class Trip:
             self.node.cancel(self.job)
 
     def _told(self, told: Told | No) -> None:
+        self.job = None  # which knows of this: else each query would be left to the collector
         if self.ran is not None:
             self.ran()
         world, query = self.world, self.query
-        nbytes = 0.0 if isinstance(told, str) else world.scenario.tasks[query.task].output_kb * KB
-        ends = (self.here, self.node.kind.fleet.tier)
+        nbytes = 0.0 if isinstance(told, str) else world.out_bytes[query.task]
+        ends = self.here, self.node.kind.tier
         world.carry(query, ends, nbytes, lambda: self.heard(self, told))

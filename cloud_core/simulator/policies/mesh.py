@@ -166,10 +166,11 @@ class Mesh:
         self.sites = [
             Site(self, place, None if place.tier == "cloud" else self.top) for place in world.places
         ]
-        self._wants = [
-            {name: self._want(name, at) for name in world.tasks}
+        self._demands = [
+            {name: self._demand(name, at) for name in world.tasks}
             for at in range(len(world.scenario.wants))
         ]
+        """One object for all that are alike: what was worked out of it is found again by it."""
         self._advertising = Advertising(world, [self.top, *self.sites])
 
     def __repr__(self) -> str:
@@ -178,20 +179,19 @@ class Mesh:
     def now(self) -> float:
         return self.world.now
 
-    def _want(self, task: str, at: int) -> Want:
-        part = self.world.scenario.wants[at]
-        return Want(
+    def _demand(self, task: str, at: int) -> Demand:
+        want, part = self.world.scenario.wants[at], self.world.scenario.tasks[task]
+        said = Want(
             task=task,
-            latency_ms=part.latency_ms,
-            percentile=part.percentile,
-            min_accuracy=part.min_accuracy / 100.0,
-            max_cost_usd=part.max_cost_usd,
+            latency_ms=want.latency_ms,
+            percentile=want.percentile,
+            min_accuracy=want.min_accuracy / 100.0,
+            max_cost_usd=want.max_cost_usd,
         )
+        return Demand(said, want.latency_ms, 1, int(part.input_kb * KB), int(part.output_kb * KB))
 
     def demand(self, query: Query) -> Demand:
-        part = self.world.scenario.tasks[query.task]
-        want = self._wants[query.want][query.task]
-        return Demand(want, want.latency_ms, 1, int(part.input_kb * KB), int(part.output_kb * KB))
+        return self._demands[query.want][query.task]
 
     def arrived(self, query: Query) -> None:
         ends = _Ends(self.world, query)

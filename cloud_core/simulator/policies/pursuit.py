@@ -76,15 +76,13 @@ class Chase:
     trips: list[Trip] = field(default_factory=list)
     """To nodes of this site, and not back."""
     current: object = None
+    world: World = field(init=False)
     choices: Choices = field(init=False)
 
     def __post_init__(self) -> None:
+        self.world = self.site.mesh.world
         self.choices = Choices(self.site.plan, self.demand)
         self.objective_at = self.world.now + self.demand.budget_ms / 1e3
-
-    @property
-    def world(self) -> World:
-        return self.site.mesh.world
 
     def begin(self) -> None:
         self.site.allowance.earn()
@@ -157,7 +155,7 @@ class Chase:
             return
         answer = _answer(trip.node, told)
         self.site.view.observed(candidate, answer, (now - sent_at) * 1e3, now)
-        self._answer(told, trip.node.kind.fleet.tier)
+        self._answer(told, trip.node.kind.tier)
 
     def _answer(self, told: Told, tier: Tier) -> None:
         if not self.ended:
@@ -261,6 +259,6 @@ def _answer(node: Node, told: Told) -> Answer:
     """Return what the node says, unchecked: a check of each would take longer than the run."""
     return Answer(
         id="q", variant=told.variant, architecture=told.variant, node=node.name, site=node.site,
-        tier=node.kind.fleet.tier, outputs=(), run_ms=told.run_ms, held_ms=told.held_ms,
+        tier=node.kind.tier, outputs=(), run_ms=told.run_ms, held_ms=told.held_ms,
         batch=told.batch, cold=told.cold, queue_ms=told.queue_ms,
     )  # fmt: skip

@@ -15,7 +15,7 @@ class Replayed(Mesh):
     def __init__(self, world: World, replay: Replay) -> None:
         super().__init__(world, replay.rules)
         permits = replay.rules.permit
-        self._demands = [
+        self._asked = [
             Demand(
                 kind.want, kind.want.latency_ms, 1, kind.in_bytes, kind.out_bytes,
                 tiers=kind.tiers, permit=permit_of(permits, kind.tenant, kind.want.task),
@@ -24,7 +24,7 @@ class Replayed(Mesh):
         ]  # fmt: skip
 
     def demand(self, query: Query) -> Demand:
-        return self._demands[query.want]
+        return self._asked[query.want]
 
 
 def outcome(replay: Replay) -> Outcome:
