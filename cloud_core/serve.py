@@ -4,13 +4,15 @@ Nothing is known of such a file's accuracy and nobody vouches for it: for trying
 The agent's process, where there is one, is serve_agent.
 """
 
+import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloud_core.cores import Cores, apart
 from cloud_core.issuer import write_secret
 from cloud_core.serve_agent import ServedConfig, held
 from cloud_core.up import ports, servers, tokens
@@ -74,8 +76,10 @@ async def over_nats(
     store = held(order.files, order.name)
     port, login = ports.free(1)[0], Login("serve", secrets.token_hex(16))
     url = login.url(port)
-    programs = _programs(order, port, login, _agent(order, nats_url=url))
+    cores = apart(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    programs = _programs(order, port, login, _agent(order, nats_url=url), cores)
     async with AsyncExitStack() as stack:
+        stack.enter_context(_on(cores))
         kept = await stack.enter_async_context(keeping(programs, clock, lambda _: None))
         while ports.is_free(port) and not any(one.deaths for one in kept):
             await clock.sleep(POLL_S)
@@ -115,7 +119,9 @@ def _site(
     )
 
 
-def _programs(order: Order, port: int, login: Login, agent: AgentConfig) -> tuple[Program, Program]:
+def _programs(
+    order: Order, port: int, login: Login, agent: AgentConfig, cores: Cores | None
+) -> tuple[Program, Program]:
     layout = order.layout
     write_secret(layout.nats("serve-nats"), servers.single(port, client=login))
     config = ServedConfig(agent=agent, files=order.files, name=order.name)
@@ -124,9 +130,32 @@ def _programs(order: Order, port: int, login: Login, agent: AgentConfig) -> tupl
     path = str(layout.config("serve-agent"))
     ours = (sys.executable, "-m", "cloud_core.serve_agent", "--config", path)
     return (
-        Program("serve-nats", server, layout.log("serve-nats")),
-        Program("serve-agent", ours, layout.log("serve-agent"), "edge", SITE),
+        Program(
+            "serve-nats", server, layout.log("serve-nats"), cores=cores.server if cores else None
+        ),
+        Program(
+            "serve-agent",
+            ours,
+            layout.log("serve-agent"),
+            "edge",
+            SITE,
+            cores=cores.agent if cores else None,
+        ),
     )
+
+
+@contextmanager
+def _on(cores: Cores | None) -> Iterator[None]:
+    """Run the gate, which is this thread, on its core until the block ends."""
+    if cores is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores.gate)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 async def _measured(

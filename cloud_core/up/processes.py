@@ -39,6 +39,8 @@ class Program:
     tier: str | None = None
     """None for what carries the mesh and is not a node of it: servers and relays."""
     site: str | None = None
+    cores: frozenset[int] | None = None
+    """Where it may run; None: wherever its parent may."""
 
 
 def pause_s(deaths: int) -> float:
@@ -143,14 +145,19 @@ async def _spawn(program: Program) -> asyncio.subprocess.Process:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),  # one prctl call, which takes no lock
+            preexec_fn=_die_with(os.getpid(), program.cores),  # system calls, which take no lock
         )
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """Return what makes a child die with its parent, even when that is killed (Linux only)."""
+def _die_with(parent: int, cores: frozenset[int] | None) -> Callable[[], None]:
+    """Return what makes a child die with its parent, even when that is killed (Linux only).
+
+    It also puts the child on its cores.
+    """
 
     def tie() -> None:
+        if cores is not None:
+            os.sched_setaffinity(0, cores)
         if _LIBC is not None:
             _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:

@@ -1,6 +1,7 @@
 """Tensors above what one NATS message carries, through gate, NATS server and agent, and back."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from middle_tier.client import Mesh
@@ -31,11 +33,20 @@ def twice(tmp_path_factory) -> Iterator[Mesh]:
             said = ""
             while not said.endswith("}\n") or not is_json(said):
                 said += serving.stdout.readline()
+            keep_apart(serving.pid)
             with Mesh(json.loads(said)["url"], timeout_s=60) as mesh:
                 yield mesh
         finally:
             serving.send_signal(signal.SIGINT)
     assert serving.returncode == 0
+
+
+def keep_apart(gate: int) -> None:
+    """Gate and NATS server share no core, where there are two."""
+    children = psutil.Process(gate).children()
+    (server,) = (child.pid for child in children if child.name() == "nats-server")
+    shared = os.sched_getaffinity(gate) & os.sched_getaffinity(server)
+    assert not shared or len(os.sched_getaffinity(0)) == 1
 
 
 def is_json(said: str) -> bool:

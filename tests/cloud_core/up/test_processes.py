@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pytest
 
 from cloud_core.up.processes import Kept, Program, keeping, pause_s
 from edge_agent.clock import ManualClock, SystemClock
@@ -44,6 +46,15 @@ def all_up(kept: Sequence[Kept]) -> bool:
 
 def test_the_pause_doubles_up_to_a_limit():
     assert [pause_s(deaths) for deaths in (1, 2, 3, 9)] == [0.25, 0.5, 1.0, 10.0]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
+async def test_a_process_runs_on_the_cores_that_it_was_given(tmp_path):
+    changes, last = Changes(), max(os.sched_getaffinity(0))
+    program = replace(a_program(tmp_path), cores=frozenset({last}))
+    async with keeping([program], SystemClock(), changes):
+        await changes.until(all_up)
+        assert os.sched_getaffinity(changes.kept[0].pid) == {last}
 
 
 async def test_they_run_and_are_stopped_the_last_first(tmp_path):
