@@ -48,6 +48,38 @@ async def test_alarms_set_before_and_after_a_pause_ring():
     assert rung == [1, 2]
 
 
+async def test_an_alarm_that_is_nearer_than_all_others_rings_first():
+    clock, rung = ManualClock(), []
+    alarms = Alarms(clock)
+    async with alarms.ringing():
+        alarms.set(9.0, lambda: rung.append(9))
+        await clock.advance(1.0)
+        alarms.set(1.001, lambda: rung.append(1))
+        await clock.advance(0.001)
+        assert rung == [1]
+        alarms.set(1.001, lambda: rung.append(2))
+        await clock.advance(0.0)
+        assert rung == [1, 2]
+        await clock.advance(8.0)
+    assert rung == [1, 2, 9]
+
+
+async def test_of_many_alarms_those_that_were_not_cancelled_ring_in_order_at_their_time():
+    clock, rung = ManualClock(), []
+    alarms = Alarms(clock)
+    async with alarms.ringing():
+        for number in range(1000):
+            at = (number * 37 % 1000) / 1000 + 0.0005
+            alarm = alarms.set(at, lambda at=at: rung.append((at, clock.now())))
+            if number % 3:
+                alarm.cancel()
+        for _ in range(1001):
+            await clock.advance(0.001)
+    assert len(rung) == 334
+    assert rung == sorted(rung)
+    assert all(0.0 <= now - at < 0.00101 for at, now in rung)
+
+
 async def test_after_the_end_nothing_rings():
     clock, rung = ManualClock(), []
     alarms = Alarms(clock)
