@@ -9,7 +9,8 @@ single tenant, and while nobody suffers, nothing is held back.
 """
 
 from math import inf
-from typing import NamedTuple
+
+import msgspec
 
 from protocol.errors import NoCandidateError
 
@@ -39,7 +40,7 @@ HOLD_S, CALM_S = 10.0, 60.0
 far it may grow costs somebody within their share a query each time, so that is not done often."""
 
 
-class Felt(NamedTuple):
+class Felt(msgspec.Struct, frozen=True):
     """How a query went, as far as load goes."""
 
     latency_ms: float

@@ -214,7 +214,7 @@ class Asked:
         return self._answer(outcome, elapsed_ms)
 
     def _answer(self, outcome: Outcome, elapsed_ms: float) -> Response:
-        answer, buffers, error = outcome
+        answer, buffers, error = outcome.answer, outcome.buffers, outcome.error
         if answer is not None and sum(t.nbytes for t in answer.outputs) <= MAX_ANSWER_BYTES:
             said = answer.but(id=self._id, held_ms=elapsed_ms)
             return _told(said, buffers)

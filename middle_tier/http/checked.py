@@ -5,7 +5,6 @@ again. What those say is worked out once; each request still has its own tensors
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from middle_tier.http import oip
 from middle_tier.http.oip import Output
@@ -59,11 +58,8 @@ class Form:
         return known.but(id=id_, traceparent=traceparent, share=share)
 
 
-class Checked(NamedTuple):
-    """A request: what it says, and its own tensors."""
-
-    form: Form
-    buffers: tuple[Bytes, ...]
+Checked = tuple[Form, tuple[Bytes, ...]]
+"""A request: what it says, and its own tensors."""
 
 
 class Reader:
@@ -86,15 +82,15 @@ class Reader:
         if form is None or len(view) - end != form.tail_bytes:
             return self._learn(key, view)
         tail = view[end:]
-        return Checked(form, tuple([tail[cut] for cut in form.cuts]))
+        return form, tuple([tail[cut] for cut in form.cuts])
 
     def _learn(self, key: tuple[str | None, str, bytes], view: memoryview) -> Checked:
-        checked = self._read(key[0], view, key[1])
-        if checked.form.cuts and checked.form.id is None:
+        form, buffers = self._read(key[0], view, key[1])
+        if form.cuts and form.id is None:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            self._known[key] = checked.form
-        return checked
+            self._known[key] = form
+        return form, buffers
 
     def _read(self, variant: str | None, view: memoryview, json_length: str | None) -> Checked:
         request = oip.read(view, json_length)
@@ -102,4 +98,4 @@ class Reader:
         tensors, buffers, rows, cuts = self.signature.read(request.inputs, request.tail)
         outputs = oip.wanted_outputs(request, self.signature)
         form = Form(request.id, wanted, tensors, rows, outputs, cuts, len(request.tail))
-        return Checked(form, buffers)
+        return form, buffers

@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from msgspec.structs import replace
+
 from edge_agent.clock import Clock
 from middle_tier.http import oip
 from middle_tier.http.heads import MAX_HEAD_BYTES, PREFIX, Head, Heads, response_head
@@ -142,7 +144,7 @@ class Lane(asyncio.Protocol):
             error = BadRequestError(
                 "the request's headers are too large", f"send at most {MAX_HEAD_BYTES} bytes"
             )
-            self._last(oip.failure(error)._replace(status=431))
+            self._last(replace(oip.failure(error), status=431))
 
     def _take(self, head: Head, data: bytes, start: int) -> None:
         """Begin the request whose body begins at `start`; what comes after it has to wait."""

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from edge_agent.clock import Clock, SystemClock
 from middle_tier.gate import Gate
@@ -160,7 +161,7 @@ async def _refuse(request: web.Request, handler: Any) -> web.StreamResponse:  # 
         return as_web(oip.failure(unknown))
     except web.HTTPException as error:
         failure = oip.failure(BadRequestError(error.reason, "see GET /openapi.json"))
-        return as_web(failure._replace(status=error.status))
+        return as_web(replace(failure, status=error.status))
     return response
 
 
@@ -186,7 +187,7 @@ class Slow(web.RequestHandler):
             response = as_web(incident(exc))
         else:
             error = BadRequestError("this is not a valid HTTP request", "see GET /openapi.json")
-            response = as_web(oip.failure(error)._replace(status=status))
+            response = as_web(replace(oip.failure(error), status=status))
         response.force_close()
         return response
 

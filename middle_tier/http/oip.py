@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 import orjson
 
 from middle_tier.http.signature import Signature, describe
@@ -46,7 +47,7 @@ class Output(NamedTuple):
     binary: bool
 
 
-class Response(NamedTuple):
+class Response(msgspec.Struct, frozen=True):
     """What goes back over HTTP, for every route and both lanes."""
 
     status: int

@@ -6,6 +6,7 @@ common is written once; each answer has its figures, its id, its plan and its nu
 
 from typing import NamedTuple
 
+import msgspec
 import orjson
 
 from middle_tier.http.numbers import unpacked
@@ -18,7 +19,7 @@ MAX_KNOWN = 1024
 """Kinds of answer that are remembered; when there are more, all are forgotten."""
 
 
-class Said(NamedTuple):
+class Said(msgspec.Struct, frozen=True):
     """What a response says besides the answer."""
 
     task: str

@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from edge_agent.clock import Clock
 from middle_tier.http.oip import Response
 from protocol.errors import ConflictError
@@ -100,7 +102,7 @@ class Replays:
             del self._kept[key]
             return
         body = b"".join(response.body)
-        kept.response = response._replace(body=(body,))
+        kept.response = replace(response, body=(body,))
         kept.nbytes = len(body)
         self._nbytes += kept.nbytes
         self._forget_most()

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import orjson
 from aiohttp import HttpVersion11, web
+from msgspec.structs import replace
 
 from middle_tier.http import oip
 from middle_tier.http.inference import incident
@@ -74,7 +75,7 @@ async def _expected(request: web.Request) -> web.StreamResponse | None:
         request.writer.output_size = 0  # the answer has not begun
         return None
     error = BadRequestError(f"nothing here meets Expect: {expected[:40]}", "leave Expect out")
-    return as_web(oip.failure(error)._replace(status=417))
+    return as_web(replace(oip.failure(error), status=417))
 
 
 def as_web(response: Response) -> web.Response:

@@ -1,7 +1,6 @@
 """Pure. Who is left to ask for one query: the scheduler's plans, less those who said no."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from middle_tier.routing.refusals import NODE_WIDE, Findings
 from middle_tier.scheduler.types import Candidate, Demand, Plan
@@ -11,17 +10,10 @@ PRESSING = 2
 """Refusals after which nobody is asked who would have to let it pass."""
 
 
-class Left(NamedTuple):
-    """Who may be asked."""
-
-    ranked: Sequence[Candidate]
-    """In time."""
-    pressed: Sequence[Candidate]
-    """In time where what is due later waits for them ..."""
-    within: Sequence[Candidate]
-    """... or if its tenant is within its share there ..."""
-    late: Sequence[Candidate]
-    """... and late, if the policy says so; all of these only when nobody is ranked."""
+Left = tuple[Sequence[Candidate], Sequence[Candidate], Sequence[Candidate], Sequence[Candidate]]
+"""Who may be asked: in time; in time where what is due later waits for them, or if its tenant is
+within its share there; and late, if the policy says so. All but the first only when that is empty.
+"""
 
 
 class Choices:
@@ -78,7 +70,7 @@ class Choices:
             # A plan draws a few nodes of a class; it drew only refusers: draw among the others.
             refusers = {(site, node) for _, site, node in self._refused}
             plan = self._plan(demand._replace(tried=demand.tried | refusers))
-            found = Left(plan.ranked, (), (), plan.fallback)
+            found = plan.ranked, (), (), plan.fallback
         if not plan.ranked:
             self.found.plan(plan)
         return found
@@ -112,10 +104,17 @@ class Choices:
     def _left(self, plan: Plan) -> Left:
         pressing = len(self._refused) < PRESSING
         pressed, within = (plan.pressed, plan.within) if pressing else ((), ())
-        found = plan.ranked, pressed, within, plan.fallback
         if not self._refused:
-            return Left(*found)
-        return Left(*([e for e in each if not self._has_refused(e)] for each in found))
+            return plan.ranked, pressed, within, plan.fallback
+        return (
+            self._willing(plan.ranked),
+            self._willing(pressed),
+            self._willing(within),
+            self._willing(plan.fallback),
+        )
+
+    def _willing(self, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+        return [each for each in candidates if not self._has_refused(each)]
 
     def _has_refused(self, candidate: Candidate) -> bool:
         return (candidate.variant, candidate.site, candidate.node) in self._refused

@@ -1,13 +1,14 @@
 """Pure. What comes of a query: an answer and its tensors, or the error that says why none."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from protocol.codec import Bytes
 from protocol.messages import Answer
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True):
     """One of the two."""
 
     answer: Answer | None = None

@@ -79,7 +79,7 @@ class Routes:
 
     def _done(self, id_: str, outcome: Outcome, reply: str, start: float) -> None:
         self._taken.pop(id_, None)
-        answer, buffers, error = outcome
+        answer, buffers, error = outcome.answer, outcome.buffers, outcome.error
         if answer is not None:
             held_ms = (self._clock.now() - start) * 1000.0
             self._reply(reply, answer.but(held_ms=held_ms), buffers)

@@ -165,7 +165,8 @@ class SecondThoughts(Pursuit):
         if held is not None and answer is not None:
             both = held.cost_usd + answer.cost_usd
             predicted_ms = held.predicted_ms + answer.predicted_ms
-            outcome = outcome._replace(answer=answer.but(cost_usd=both, predicted_ms=predicted_ms))
+            answer = answer.but(cost_usd=both, predicted_ms=predicted_ms)
+            outcome = Outcome(answer, outcome.buffers)
         super()._end(outcome)
 
 
