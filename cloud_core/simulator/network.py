@@ -19,11 +19,12 @@ FAST = 1e6
 """Mbit/s of a border that the scenario says nothing of."""
 
 
-_BETWEEN: dict[tuple[Tier, Tier], tuple[Border, ...]] = {
+BETWEEN: dict[tuple[Tier, Tier], tuple[Border, ...]] = {
     (here, there): BORDERS[min(low, high) : max(low, high)]
     for low, here in enumerate(TIERS)
     for high, there in enumerate(TIERS)
 }
+"""The borders between two tiers."""
 
 
 class Speed:
@@ -33,10 +34,11 @@ class Speed:
         self.starts = [at for at, _ in steps]
         self.mbps = [mbps for _, mbps in steps]
         gaps = np.diff(self.starts)
+        self.steady = len(self.mbps) == 1
         self.period = self.starts[-1] + (float(np.median(gaps)) if len(gaps) else 1.0)
 
     def at(self, seconds: float) -> float:
-        if len(self.mbps) == 1:
+        if self.steady:
             return self.mbps[0]
         place = bisect_right(self.starts, seconds % self.period) - 1
         return self.mbps[max(0, place)]
@@ -67,11 +69,11 @@ class Network:
     def __init__(self, scenario: Scenario, sites: int) -> None:
         self.parts = {border: scenario.links.get(border, LinkPart()) for border in BORDERS}
         self.speeds: dict[Border, Speed] = {}
-        self._half_ms = {border: part.rtt_ms / 2.0 for border, part in self.parts.items()}
-        self._offsets: dict[Border, list[float]] = {}
+        self._ways: dict[Border, tuple[float, Speed, list[float]]] = {}
+        """Half the round trip, and the bandwidth with where each site begins in it."""
         self._usd_per_gb = {
             borders: sum(self.parts[border].usd_per_gb for border in borders)
-            for borders in _BETWEEN.values()
+            for borders in BETWEEN.values()
         }
         for at, (border, part) in enumerate(self.parts.items()):
             if part.mbps_file is not None:
@@ -80,7 +82,8 @@ class Network:
                 self.speeds[border] = Speed([(0.0, part.mbps or FAST)])
             random = np.random.default_rng([scenario.seed, 2, at])
             period = self.speeds[border].period
-            self._offsets[border] = random.uniform(0.0, period, sites + 1).tolist()
+            offsets = random.uniform(0.0, period, sites + 1).tolist()
+            self._ways[border] = part.rtt_ms / 2.0, self.speeds[border], offsets
         self.cuts = [
             (fault.cut, fault.at_s, fault.at_s + fault.for_s)
             for fault in scenario.faults
@@ -90,7 +93,7 @@ class Network:
     @staticmethod
     def borders(here: Tier, there: Tier) -> tuple[Border, ...]:
         """Return the borders between two tiers."""
-        return _BETWEEN[here, there]
+        return BETWEEN[here, there]
 
     def cut(self, borders: Sequence[Border], now: float) -> bool:
         """Whether one of them cannot be passed now."""
@@ -105,7 +108,8 @@ class Network:
         )
 
     def mbps(self, border: Border, site: int, now: float) -> float:
-        return self.speeds[border].at(now + self._offsets[border][site])
+        _, speed, offsets = self._ways[border]
+        return speed.at(now + offsets[site])
 
     def one_way_s(
         self, borders: Sequence[Border], site: int, nbytes: float, *, now: float
@@ -113,8 +117,10 @@ class Network:
         """Return what a message takes over some borders: half the round trip, and its bytes."""
         ms = 0.0
         for border in borders:
-            ms += self._half_ms[border]
-            ms += nbytes / (self.mbps(border, site, now) * MBPS_BYTES_PER_MS)
+            half_ms, speed, offsets = self._ways[border]
+            mbps = speed.mbps[0] if speed.steady else speed.at(now + offsets[site])
+            ms += half_ms
+            ms += nbytes / (mbps * MBPS_BYTES_PER_MS)
         return ms / 1000.0
 
     def usd(self, borders: tuple[Border, ...], nbytes: float) -> float:

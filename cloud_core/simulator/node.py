@@ -6,6 +6,7 @@ in for the agent's loops: a run ends when the table says, a load when its time i
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from typing import Literal, NamedTuple, Protocol, cast
 
@@ -166,7 +167,7 @@ class Node:
         self.busy = holding.busy = True
         self.end = now + holding.forecast.run_s(rows, 50.0)
         self.host.worked(self, run_s)
-        self.host.at(now + run_s, lambda: self._ran(lanes, holding, batch.members, run_s * 1e3))
+        self.host.at(now + run_s, partial(self._ran, lanes, holding, batch.members, run_s * 1e3))
 
     def _ran(
         self, lanes: Lanes, holding: Holding, jobs: tuple[Waiting, ...], run_ms: float
@@ -204,7 +205,7 @@ class Node:
         self.loads += 1
         self.host.loading(self)
         self.host.worked(self, load_s)
-        self.host.at(self.loads_end, lambda: self._loaded(holding))
+        self.host.at(self.loads_end, partial(self._loaded, holding))
         self.host.changed(self)
         return True
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from cloud_core.simulator.kinds import Kind, a_task, an_ask
 from cloud_core.simulator.ledger import ledger
-from cloud_core.simulator.network import Network
+from cloud_core.simulator.network import BETWEEN, Network
 from cloud_core.simulator.node import Job, No, Node, Told
 from cloud_core.simulator.places import Place, places
 from cloud_core.simulator.records import Records
@@ -176,9 +176,8 @@ class World:
         if ends[0] == ends[1]:
             then()
             return
-        network, now = self.network, self.now
-        borders = network.borders(*ends)
-        if network.cut(borders, now):
+        network, now, borders = self.network, self.now, BETWEEN[ends]
+        if network.cuts and network.cut(borders, now):
             return
         usd = network.usd(borders, nbytes)
         if usd:
@@ -281,4 +280,4 @@ class Trip:
         world, query = self.world, self.query
         nbytes = 0.0 if isinstance(told, str) else world.out_bytes[query.task]
         ends = self.here, self.node.kind.tier
-        world.carry(query, ends, nbytes, lambda: self.heard(self, told))
+        world.carry(query, ends, nbytes, partial(self.heard, self, told))

@@ -4,7 +4,7 @@ Loading them is loader's; which bytes may be believed is the bundles'.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from edge_agent.bundles.store import Held
@@ -45,10 +45,11 @@ class Holding:
     """With a fault: not to be tried again before."""
     leaving: bool = False
     """A newer version waits to take its place, or it is held no more: it takes no new asks."""
+    id: str = field(init=False)
+    """Its variant's: kept, as the queue asks for it all the time."""
 
-    @property
-    def id(self) -> str:
-        return self.held.variant.id
+    def __post_init__(self) -> None:
+        self.id = self.held.variant.id
 
     @property
     def profile(self) -> Profile:

@@ -57,8 +57,8 @@ class Lessons:
             if last != (seen, answer.run_ms):  # else they ran together, and came together
                 _travelled(seen, candidate, way_ms, at)
                 last = seen, answer.run_ms
-        self._runs.ran((seen.members[""], answer, at) for seen, _, answer, _, at in answers)
-        fresh = {seen for seen, *_ in answers}
+        self._runs.ran([(seen.members[""], answer, at) for seen, _, answer, _, at in answers])
+        fresh = {each[0] for each in answers}
         for seen in fresh:
             if seen not in self._sampled:
                 self._sampled.add(seen)

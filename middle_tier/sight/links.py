@@ -47,7 +47,7 @@ class LinkSamples:
         """
         if not self._samples:
             return advertised
-        middle = sorted(sample for _, sample in self._samples)[len(self._samples) // 2]
+        middle = sorted([sample for _, sample in self._samples])[len(self._samples) // 2]
         shift = middle - advertised.ms[0]
         tail = advertised.ms[-1] + shift
         if abs(tail - before.ms[-1]) + abs(middle - before.ms[0]) <= SLIGHT * middle + SLIGHT_MS:

@@ -8,6 +8,7 @@ or the whole class, at once; and how the rest scatters is the distribution that 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -57,6 +58,13 @@ SHOWN_S = 600.0
 """How long after its last answer a node's are kept for that."""
 
 
+Ran = tuple[Member, Answer, float]
+"""Who has answered, what, and when."""
+
+Row = tuple[Member, str, list[Answer], float]
+"""Who has run a variant several times in a row, and when it was answered last."""
+
+
 @dataclass(slots=True)
 class Taught:
     """What is kept of a pool or a member beside the table."""
@@ -86,10 +94,11 @@ class RunTimes:
     def __repr__(self) -> str:
         return f"<RunTimes of {len(self._classes)} classes | {len(self._members)} members>"
 
-    def ran(self, runs: Iterable[tuple[Member, Answer, float]]) -> None:
+    def ran(self, runs: Sequence[Ran]) -> None:
         """Learn from answers, each with when it came, how long runs take."""
         changed: set[tuple[Pool, str]] = set()
-        for member, variant, answers, now in _in_rows(runs):
+        rows = _in_rows(runs) if len(runs) > 1 else _alone(runs)
+        for member, variant, answers, now in rows:
             pool = member.pool
             if pool is not None and variant in pool.index:
                 self._learn(pool, member, answers, now)
@@ -104,9 +113,13 @@ class RunTimes:
         """
         variant = answers[0].variant
         at, one, all_ = pool.index[variant], self._member(member, now), self._class(pool, now)
-        scatters = self._spread(pool, at).add
+        scatters = self._spread(all_, pool, at).add
+        observed = one.observed.get(variant)
+        if observed is None:
+            observed = one.observed[variant] = deque(maxlen=SHOWN)
         last_ms, ratio = -1.0, 1.0
         for answer in answers:
+            observed.append((answer.run_ms, answer.batch))
             if answer.run_ms == last_ms:
                 scatters(ratio)
                 continue
@@ -117,10 +130,6 @@ class RunTimes:
             else:  # as nearly always
                 scatters(ratio)
                 last_ms = answer.run_ms
-        observed = one.observed.get(variant)
-        if observed is None:
-            observed = one.observed[variant] = deque(maxlen=SHOWN)
-        observed.extend([(answer.run_ms, answer.batch) for answer in answers])
 
     def _correct(self, pool: Pool, member: Member, at: int, answer: Answer) -> float:
         """Move the factors by one run; return what it took over what was expected of it."""
@@ -161,7 +170,7 @@ class RunTimes:
             if not one.streak.count or len(held) > OWN_STREAK or len(all_.held) > HELD:
                 del all_.held[member]
                 for at, each in held:
-                    self._spread(pool, at).add(each)
+                    self._spread(all_, pool, at).add(each)
 
     def _change(self, pool: Pool, member: Member, by: float) -> None:
         if len(pool.members) == 1:
@@ -169,10 +178,10 @@ class RunTimes:
         else:
             self._table.sums.set_pace(member, clamped(member.pace * by))
 
-    def _spread(self, pool: Pool, at: int) -> Spread:
+    def _spread(self, taught: Taught, pool: Pool, at: int) -> Spread:
         """Where what is scatter goes; the rows are told of it in time."""
-        spreads, profile = self._classes[pool].spreads, pool.infos[at].profile
-        variant = pool.infos[at].variant
+        info, spreads = pool.infos[at], taught.spreads
+        profile, variant = info.profile, info.variant
         known = spreads.get(variant)
         if known is None or known[0] != id(profile):
             known = spreads[variant] = id(profile), Spread()
@@ -275,19 +284,14 @@ class RunTimes:
         )
 
 
-def _in_rows(
-    runs: Iterable[tuple[Member, Answer, float]],
-) -> Iterator[tuple[Member, str, list[Answer], float]]:
+def _alone(runs: Sequence[Ran]) -> list[Row]:
+    """As `_in_rows`, of one: as most are."""
+    return [(member, run.variant, [run], now) for member, run, now in runs if not run.cold]
+
+
+def _in_rows(runs: Iterable[Ran]) -> Iterator[Row]:
     """Yield warm runs of one variant on one member that came in a row, and when the last did."""
-    row: list[Answer] = []
-    whose: tuple[Member, str, float] | None = None
-    for member, answer, now in runs:
-        if answer.cold:
-            continue
-        if whose is not None and (member is not whose[0] or answer.variant != whose[1]):
-            yield whose[0], whose[1], row, whose[2]
-            row = []
-        row.append(answer)
-        whose = member, answer.variant, now
-    if whose is not None:
-        yield whose[0], whose[1], row, whose[2]
+    warm = (run for run in runs if not run[1].cold)
+    for (member, variant), row in groupby(warm, lambda run: (run[0], run[1].variant)):
+        alike = list(row)
+        yield member, variant, [answer for _, answer, _ in alike], alike[-1][2]

@@ -40,7 +40,7 @@ class Speed:
         """Take what one transfer has shown, averaged as logarithms."""
         least, most = advertised_mbps / FURTHEST, advertised_mbps * FURTHEST
         observed = min(most, max(least, observed_mbps))
-        before = self._mbps if self else observed
+        before = self._mbps if self._at > -inf else observed
         self._mbps = min(most, max(least, before ** (1.0 - SHARE) * observed**SHARE))
         self._at = now
 
@@ -58,7 +58,7 @@ class Speed:
 
     def believed(self, advertised_mbps: float, before_mbps: float) -> float:
         """Return the speed; what was believed `before` while the difference is slight."""
-        if not self:
+        if self._at == -inf:
             return advertised_mbps
         slight = abs(self._mbps - before_mbps) <= SLIGHT * before_mbps
         return before_mbps if slight else self._mbps

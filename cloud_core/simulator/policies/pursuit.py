@@ -6,6 +6,7 @@ the fastest; 4. once somebody who had taken it was given up: again, with the dea
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from cloud_core.simulator.node import No, Node, Told
@@ -133,14 +134,14 @@ class Chase:
         sent_at = world.now
         self.current = trip = Trip(
             world, self.query, node, candidate.variant, site.place.tier,
-            lambda trip, told: self._heard(trip, told, candidate, sent_at),
+            partial(self._heard, candidate, sent_at),
             strict=True, budget_ms=max(0.001, budget_ms - away_ms),
             late=candidate.finish_ms > budget_ms,
         )  # fmt: skip
         self.trips.append(trip)
         trip.begin()
 
-    def _heard(self, trip: Trip, told: Told | No, candidate: Candidate, sent_at: float) -> None:
+    def _heard(self, candidate: Candidate, sent_at: float, trip: Trip, told: Told | No) -> None:
         now = self.world.now
         self.out -= 1
         self.trips.remove(trip)
@@ -180,15 +181,14 @@ class Chase:
         if self.ended or self.current is None:
             return
         trip = self.current
-        self.world.at(self.world.now + seconds, lambda: self._ring(trip, candidate, seconds))
+        self.world.at(self.world.now + seconds, partial(self._ring, trip, candidate, seconds))
 
     def _ring(self, trip: object, candidate: Candidate, seconds: float) -> None:
         if self.ended or self.current is not trip or self.world.now >= self.query.deadline_at:
             return
         if not self.site.allowance.spend():
-            self.world.at(
-                self.world.now + seconds, lambda: self._ring(trip, candidate, 2 * seconds)
-            )
+            again = partial(self._ring, trip, candidate, 2 * seconds)
+            self.world.at(self.world.now + seconds, again)
             return
         self.site.recent.forget()
         self.failed = True
@@ -245,10 +245,10 @@ class _Up:
         Chase(top, below.query, handed, self).begin()
 
     def answered(self, told: Told, tier: Tier) -> None:
-        self._down(self._below.demand.out_bytes, lambda: self._below.up_answered(told, tier))
+        self._down(self._below.demand.out_bytes, partial(self._below.up_answered, told, tier))
 
     def refused(self) -> None:
-        self._down(0, lambda: self._below.up_refused(self))
+        self._down(0, partial(self._below.up_refused, self))
 
     def _down(self, nbytes: int, then: Callable[[], None]) -> None:
         below = self._below
