@@ -99,9 +99,9 @@ class Spread:
 
     def news(self, profile: Latency) -> Shape | None:
         """Return the shape where it is time to look, and it is another than was told last."""
-        self._sort_in()
-        if self.seen < self._due:
+        if self.seen + len(self._fresh) < self._due:
             return None
+        self._sort_in()
         self._due = self.seen + min(self.seen, KEPT // 2)
         shape = self.shape(profile)
         if shape is None or not _differ(shape, self._told):
