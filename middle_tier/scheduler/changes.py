@@ -28,14 +28,40 @@ class Changes:
         self.count += 1
         self._last.append(rows)
 
-    def since(self, count: int) -> list[Rows] | None:
+    def since(self, count: int) -> Rows | None:
         """Return the rows of all changes after the first `count`; None: any may have changed."""
         missed = self.count - count
         if missed > len(self._last):
             return None
+        if missed == 1:
+            return self._last[-1]
         found = [self._last[-at] for at in range(missed, 0, -1)]
         rows = [each for each in found if each is not None]
-        return rows if len(rows) == len(found) else None
+        if len(rows) < len(found):
+            return None
+        return np.concatenate(rows) if rows else np.empty(0, np.intp)
+
+
+class Places:
+    """Where each row of the table is among some of them."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self._place: Rows = np.empty(0, np.intp)
+
+    def __repr__(self) -> str:
+        return f"<Places of {len(self.rows)} rows>"
+
+    def of(self, rows: Rows, size: int) -> Rows:
+        """Return the places of some of the table's `size` rows.
+
+        For those that are not here: the place after the last.
+        """
+        if len(self._place) < size:
+            self._place = np.full(size, len(self.rows), np.intp)
+            here = (self.rows < size).nonzero()[0]
+            self._place[self.rows[here]] = here
+        return self._place.take(rows)
 
 
 class Copy:
@@ -45,43 +71,29 @@ class Copy:
     gathering them from all over the table anew would take as long as all that it computes of them.
     """
 
-    def __init__(self, rows: Rows, changes: Changes) -> None:
-        self._rows = rows
+    def __init__(self, places: Places, changes: Changes) -> None:
+        self._places = places
         self._changes = changes
-        self._seen = -1
-        self._place: Rows = np.empty(0, np.intp)
-        """Row -> its place here; of those that are not here, the place after the last."""
+        self.seen = -1
+        """How many changes it knows of."""
         self.now: Floats = np.empty((0, 0))
-        """As in the table, one entry for each of `rows`, and one that means nothing."""
+        """As in the table, one entry for each of the rows, and one that means nothing."""
         self.lines: Lines = ()
         """The same, line by line."""
 
     def __repr__(self) -> str:
-        return f"<Copy of {len(self._rows)} rows>"
+        return f"<Copy of {len(self._places.rows)} rows>"
 
     def renew(self, table: Floats) -> None:
         """Bring it up to date with the table's lines."""
-        changed = None if self._seen < 0 else self._changes.since(self._seen)
-        self._seen = self._changes.count
+        changed = None if self.seen < 0 else self._changes.since(self.seen)
+        self.seen = self._changes.count
         if changed is None:
-            self.now = np.empty((len(table), len(self._rows) + 1))
-            self.now[:, :-1] = table.take(self._rows, axis=1)
+            rows = self._places.rows
+            self.now = np.empty((len(table), len(rows) + 1))
+            self.now[:, :-1] = table.take(rows, axis=1)
             self.lines = tuple(self.now)
             return
-        if changed:
-            rows = changed[0] if len(changed) == 1 else np.concatenate(changed)
-            places = self._places(table.shape[1]).take(rows)
-            for at, line in enumerate(self.lines):  # one by one, as all at once takes longer
-                line[places] = table[at].take(rows)
-
-    def places(self, changed: list[Rows]) -> Rows:
-        """Return the places of those rows that are here."""
-        rows = np.unique(np.concatenate(changed))
-        found = self._places(int(rows[-1]) + 1).take(rows)
-        return found[found < len(self._rows)]
-
-    def _places(self, size: int) -> Rows:
-        if len(self._place) < size:
-            self._place = np.full(size, len(self._rows), np.intp)
-            self._place[self._rows[self._rows < size]] = np.flatnonzero(self._rows < size)
-        return self._place
+        places = self._places.of(changed, table.shape[1])
+        for at, line in enumerate(self.lines):  # one by one, as all at once takes longer
+            line[places] = table[at].take(changed)

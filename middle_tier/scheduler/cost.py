@@ -8,7 +8,7 @@ correction and not the node's, so that every member of a group costs the same an
 does not depend on which of them is picked. Loading is not charged: the node is paid for the run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from math import inf
 
@@ -42,11 +42,13 @@ def usd_per_byte(policy: Policy, here: Tier) -> Floats:
     return prices
 
 
-def best_first(cost_usd: Floats, finish_ms: Floats) -> Iterator[tuple[float, list[int]]]:
-    """Yield costs, the lowest first, each with the indices of all that cost so much, by finish.
+def best_first(
+    cost_usd: Floats, places: Rows, order: Callable[[int], tuple[float, int]]
+) -> Iterator[tuple[float, list[int]]]:
+    """Yield costs, the lowest first, each with the places of all that cost so much, in an order.
 
-    What is infinite is left out; so is, afterwards, all that was yielded: the costs are used up. No
-    more is sorted than is asked for, as one or two levels are all that most decisions need.
+    The costs are those of the places, and used up: infinite is what was yielded. No more is sorted
+    than is asked for, as one or two levels are all that most decisions need.
     """
     if not len(cost_usd):
         return
@@ -57,18 +59,17 @@ def best_first(cost_usd: Floats, finish_ms: Floats) -> Iterator[tuple[float, lis
             return
         level: list[int] = []
         while cost_usd.item(at) == least and len(level) < FEW:
-            level.append(int(at))
+            level.append(places.item(at))
             cost_usd[at] = inf
             at = cost_usd.argmin()
         if len(level) == FEW:
             rest = (cost_usd == least).nonzero()[0]
             cost_usd[rest] = inf
-            level += rest.tolist()
+            level += places.take(rest).tolist()
             at = cost_usd.argmin()
         if len(level) > 1:
-            level.sort(key=finish_ms.item)
+            level.sort(key=order)
         yield least, level
     left = (cost_usd < inf).nonzero()[0]
-    order = left.take(np.lexsort((finish_ms.take(left), cost_usd.take(left))))
-    for cost, alike in groupby(order.tolist(), key=cost_usd.item):
-        yield cost, list(alike)
+    for cost, alike in groupby(left[cost_usd[left].argsort()].tolist(), key=cost_usd.item):
+        yield cost, sorted(map(places.item, alike), key=order)

@@ -74,6 +74,8 @@ class Member:
     own_by_due: list[float] = field(default_factory=lambda: [0.0] * DUES)
     """... and by how long that was given (`due_class`)."""
     link: Latency = NO_LINK
+    ways_ms: tuple[float, ...] = NO_LINK.ms
+    """What it says; the table sees to it."""
     mbps: float = 1000.0
     link_at: dict[float, float] = field(default_factory=dict)
     """`link.at`, remembered by percentile."""

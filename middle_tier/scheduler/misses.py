@@ -8,55 +8,64 @@ import numpy as np
 from middle_tier.scheduler import filters
 from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.pick import Look
-from middle_tier.scheduler.ranking import AHEAD, Scored, bound_ms, candidate_of, merit, priced
+from middle_tier.scheduler.ranking import AHEAD, Scored, bound_ms, candidate_of, merit, score
 from middle_tier.scheduler.types import Candidate, Demand, Policy
 
 LATE_AHEAD = 8
 """Groups whose members are looked at for a fallback."""
 
 
-def fallbacks(look: Look, demand: Demand, scored: Scored, policy: Policy) -> tuple[Candidate, ...]:
+def fallbacks(demand: Demand, groups: Groups, policy: Policy, look: Look) -> tuple[Candidate, ...]:
     """Return the fastest of what is permitted, accurate and affordable, if the policy says so."""
     if policy.on_miss != "fastest":
         return ()
-    places = np.flatnonzero(np.isfinite(scored.finish_ms))
-    cost, worth = priced(look, scored.lens, scored.timing, scored.now, places)
-    over = filters.too_dear(cost, demand)
-    if over is not None:
-        places, cost, worth = places[~over], cost[~over], worth[~over]
+    scored = score(demand, groups, policy, look, whole=True)
+    finish, turn = scored.finish_ms, scored.lens.ground.turn[scored.those]
+    places = np.isfinite(finish).nonzero()[0]
+    dear = filters.too_dear(scored.kind.cost_usd[scored.those].take(places), demand)
+    if dear is not None:
+        places = places[~dear]
+    fastest = np.lexsort((turn.take(places), finish.take(places)))[:LATE_AHEAD]
     at_last = replace(look, latest_ms=np.inf)
-    fastest = np.argsort(scored.finish_ms[places], kind="stable")[:LATE_AHEAD]
-    found = [
-        candidate
-        for at in fastest.tolist()
-        if isinstance(
-            candidate := candidate_of(
-                at_last, scored, places.item(at), (cost.item(at), worth.item(at))
-            ),
-            Candidate,
-        )
-    ]
+    found: list[Candidate] = []
+    for place in places.take(fastest).tolist():
+        paid = scored.cost_usd(place), scored.kind.worth_usd.item(scored.those.start + place)
+        candidate = candidate_of(at_last, scored, place, paid)
+        if isinstance(candidate, Candidate):
+            found.append(candidate)
     found.sort(key=lambda candidate: (candidate.finish_ms, merit(candidate)))
     return tuple(found[:AHEAD])
 
 
-def fastest_ms(scored: Scored) -> float | None:
+def fastest_ms(groups: Groups, look: Look, scored: Scored) -> float | None:
     """Return the earliest finish at the want's accuracy, whatever the budget."""
-    if not scored.size:
-        return None
-    finish = scored.finish_ms
-    earliest: float = finish.item(finish.argmin())
+    finish, middle = scored.finish_ms, scored.lens.ground.middle
+    earliest: float = finish.item(finish.argmin()) if len(finish) else inf
+    if not scored.warm and scored.size and groups.least_load_ms() < earliest:
+        left_out = slice(middle - scored.size, middle)
+        cold = bound_ms(groups, scored.lens, scored.kind, look.now_ms, left_out)
+        earliest = min(earliest, cold.item(cold.argmin()))
     return earliest if earliest < inf else None
 
 
 def best_accuracy(groups: Groups, look: Look, scored: Scored) -> float | None:
     """Return the best accuracy to be had within the budget, whatever the want's."""
-    accuracy, place = scored.lens.ground.facts.accuracy, scored.size
+    ground, size = scored.lens.ground, scored.size
+    accuracy, middle = ground.facts.accuracy, ground.middle
     if scored.within:
-        return accuracy.item((scored.finish_ms <= look.latest_ms).argmax())
-    if place == len(accuracy):
+        best: float = accuracy[scored.those][scored.finish_ms <= look.latest_ms].max().item()
+        return best
+    if size == middle:
         return None
-    those = slice(place, len(accuracy))
-    fits = bound_ms(groups, scored.lens, scored.timing, look, those) <= look.latest_ms
-    place += int(fits.argmax())
-    return accuracy.item(place) if fits.any() else None
+    best = -inf
+    for those, first in ((slice(middle + size, 2 * middle), 1), (slice(0, middle - size), -1)):
+        if first < 0 and groups.least_load_ms() > look.latest_ms:
+            break
+        fits = (
+            bound_ms(groups, scored.lens, scored.kind, look.now_ms, those)[::first]
+            <= look.latest_ms
+        )
+        at = fits.argmax()
+        if fits.item(at):
+            best = max(best, accuracy[those][::first].item(at))
+    return best if best > -inf else None

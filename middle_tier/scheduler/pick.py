@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from edge_agent.admission import transfer_ms
+from edge_agent.admission import MBPS_BYTES_PER_MS
 from middle_tier.scheduler.columns import FACTOR
 from middle_tier.scheduler.members import Member, Pool
 from middle_tier.scheduler.table import Table
 from protocol.adverts import VariantInfo
+from protocol.types import Tier
 
 LOOK_AT_ALL = 4
 """Groups up to this size are looked at member by member; larger ones by two choices."""
@@ -61,6 +62,8 @@ class Group(NamedTuple):
     """One row, opened."""
 
     pool: Pool
+    crowd: list[Member]
+    """Its members; of a cold one all of its pool."""
     info: VariantInfo
     warm_row: int
     warm: bool
@@ -68,20 +71,27 @@ class Group(NamedTuple):
     """Uncorrected."""
     marginal_ms: float
     """What one row more adds to the queue of a node."""
+    what: tuple[str, str, float, str, str, str]
+    """What a `Candidate` of it begins with: variant to site ..."""
+    where: tuple[Tier, bool, Literal["node", "site"]]
+    """... and what follows the node's name there."""
 
     def __eq__(self, other: object) -> bool:
         """Alike in another table as well, where its pool is another object."""
-        return isinstance(other, Group) and self[1:] == other[1:]
+        return isinstance(other, Group) and self[2:] == other[2:]
 
     def __hash__(self) -> int:
-        return hash(self[2:])
+        return hash(self[3:])
 
 
 def opened(table: Table, row: int, run_ms: float) -> Group:
     pool = table.pool_of(row)
     cold, at = divmod(row - pool.first, pool.size)
-    marginal_ms = table.columns.marginal_ms.item(row)
-    return Group(pool, pool.infos[at], pool.first + at, not cold, run_ms, marginal_ms)
+    marginal_ms, info, key = table.columns.marginal_ms.item(row), pool.infos[at], pool.key
+    what = info.variant, info.architecture, info.accuracy, info.format, key.hardware, key.site
+    crowd = pool.members if cold else table.crowds.setdefault(row, [])
+    where = key.tier, not cold, key.scope
+    return Group(pool, crowd, info, pool.first + at, not cold, run_ms, marginal_ms, what, where)
 
 
 def best_of(look: Look, group: Group) -> Predicted | None:
@@ -91,18 +101,17 @@ def best_of(look: Look, group: Group) -> Predicted | None:
     group of 16 or fewer). Of a group with more than `LOOK_AT_ALL` members two are drawn and the
     better is taken; only when that does not fit are the others looked at.
     """
-    pool, table = group.pool, look.table
-    crowd = table.crowds.get(group.warm_row, []) if group.warm else pool.members
+    crowd = group.crowd
     if len(crowd) <= LOOK_AT_ALL:
         return _best(look, group, _turned(crowd, look.seed))
     few = _two(look.seed, group, crowd)
-    if pool.loaders and not group.warm:
+    if not group.warm and (pool := group.pool).loaders:
         few += pool.loaders.get(group.warm_row + pool.size, [])[:DRAWS]
     best = _best(look, group, few)
     if best is not None and best.finish_ms <= look.latest_ms:
         return best
     # By queue, as that is what differs most: the first that fits ends the search.
-    return _best(look, group, _scanned(table, group, crowd), enough_ms=look.latest_ms) or best
+    return _best(look, group, _scanned(look.table, group, crowd), enough_ms=look.latest_ms) or best
 
 
 def passing_of(look: Look, group: Group) -> Predicted | None:
@@ -110,7 +119,7 @@ def passing_of(look: Look, group: Group) -> Predicted | None:
 
     Only of what this router has sent itself does it know when it is due.
     """
-    crowd = look.table.crowds.get(group.warm_row, [])
+    crowd = group.crowd
     few = crowd if len(crowd) <= LOOK_AT_ALL else _scanned(look.table, group, crowd)
     found = [
         _in_turn(look, group, member)
@@ -142,7 +151,7 @@ def _best(
     best: Member | None = None
     parts: Parts = (inf,) * 6
     best_ms = inf
-    warm, row, tried, variant = group.warm, group.warm_row, look.tried, group.info.variant
+    warm, row, tried, variant = group.warm, group.warm_row, look.tried, group.what[0]
     factor: float = look.table.columns.now.item(FACTOR, row)
     for member in few:
         if not warm and row in member.warm:
@@ -156,7 +165,7 @@ def _best(
             best, parts, best_ms = member, seen, seen[0]
             if best_ms <= enough_ms:
                 break
-    return None if best is None else Predicted(best, *parts)
+    return None if best is None else Predicted._make((best, *parts))
 
 
 def _parts_ms(look: Look, group: Group, member: Member, factor: float) -> Parts:
@@ -170,12 +179,12 @@ def _parts_ms(look: Look, group: Group, member: Member, factor: float) -> Parts:
     if look.quantile is None:
         link = member.link_ms(look.percentile)
     else:
-        link = member.link.ms[look.quantile]
-    transfer = transfer_ms(look.nbytes, member.mbps)
+        link = member.ways_ms[look.quantile]
+    transfer = look.nbytes / (member.mbps * MBPS_BYTES_PER_MS)
     cold = 0.0 if group.warm else _cold_ms(look, group, member)
     factor *= member.pace
     if member.factors:
-        factor *= member.factors.get(group.info.variant, 1.0)
+        factor *= member.factors.get(group.what[0], 1.0)
     run = group.run_ms * factor
     return link + transfer + queue + cold + run, link, transfer, queue, cold, run
 

@@ -7,13 +7,11 @@ draws chance of its own, or changes what was learnt.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from math import inf
 
 import numpy as np
 
 from middle_tier.scheduler import filters
 from middle_tier.scheduler.cost import usd_per_byte
-from middle_tier.scheduler.filters import Mask
 from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.members import TIERS
 from middle_tier.scheduler.misses import best_accuracy, fallbacks, fastest_ms
@@ -46,12 +44,10 @@ def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: 
     ranked = rank(look, scored, AHEAD, lost)
     counts = Tally(scored, len(ranked.places), lost)
     if not ranked.places:
-        fallback = fallbacks(look, demand, scored, policy)
         best, passing = best_accuracy(groups, look, scored), pressed(look, demand, scored)
-        return Plan(
-            (), counts, (), fallback, passing.in_turn, fastest_ms(scored), best,
-            within=passing.within,
-        )  # fmt: skip
+        fastest = fastest_ms(groups, look, scored)
+        fallback = fallbacks(demand, groups, policy, look)
+        return Plan((), counts, (), fallback, passing.in_turn, fastest, best, within=passing.within)
     if len(ranked.places) == AHEAD:
         both = tuple(ranked.candidates)
     else:
@@ -85,14 +81,13 @@ def choose_again(
 def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: int) -> Plan:
     """Take the steps of `choose`, rank all that fit, and list each other group with its reason."""
     look = look_at(demand, groups, policy, now=now, seed=seed)
-    scored = score(demand, groups, policy, look)
+    scored = score(demand, groups, policy, look, whole=True)
     lost: dict[int, str] = {}
-    fits = scored.worth_usd < inf
-    ranked = tuple(rank(look, scored, scored.fits, lost).candidates)
+    ranked = tuple(rank(look, scored, len(scored.places), lost).candidates)
     describe = _Describing(look, groups, policy)
     rejected = tuple(
         describe(row, reason)
-        for reason, rows in _out(look, scored, fits, lost)
+        for reason, rows in _out(look, scored, lost)
         for row in rows.tolist()
         if groups.table.columns.nodes[row] > 0
     )
@@ -102,9 +97,9 @@ def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
         ranked,
         dict(counts),
         rejected,
-        () if ranked else fallbacks(look, demand, scored, policy),
+        () if ranked else fallbacks(demand, groups, policy, look),
         passing.in_turn,
-        fastest_ms(scored),
+        fastest_ms(groups, look, scored),
         best_accuracy(groups, look, scored),
         bytes_usd=describe.bytes_usd,
         energy=_energy(groups, policy),
@@ -112,18 +107,22 @@ def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
     )
 
 
-def _out(
-    look: Look, scored: Scored, fits: Mask, lost: dict[int, str]
-) -> Iterator[tuple[str, Rows]]:
-    lens, size = scored.lens, scored.size
-    rows, inside = lens.ground.rows, lens.inside
+def _out(look: Look, scored: Scored, lost: dict[int, str]) -> Iterator[tuple[str, Rows]]:
+    ground, those, inside = scored.lens.ground, scored.those, scored.lens.inside
     within = scored.finish_ms <= look.latest_ms
-    yield from lens.out
-    yield filters.INACCURATE, rows[size:][inside[size:]]
-    yield filters.TOO_SLOW, rows[:size][inside[:size] & ~within]
-    yield filters.TOO_DEAR, rows[:size][within & ~fits]
+    accurate = np.zeros_like(inside)
+    accurate[those] = True
+    slow, dear = accurate & inside, np.zeros_like(inside)
+    slow[those] &= ~within
+    dear[those] = within
+    dear[those.start + scored.places] = False
+    yield from scored.lens.out
+    for reason, out in (
+        (filters.INACCURATE, inside & ~accurate), (filters.TOO_SLOW, slow), (filters.TOO_DEAR, dear)
+    ):  # fmt: skip
+        yield reason, ground.in_turn(out.nonzero()[0])
     for place, reason in lost.items():
-        yield reason, rows[[place]]
+        yield reason, np.array([scored.row(place)])
 
 
 def _energy(groups: Groups, policy: Policy) -> dict[tuple[str, str, Tier], float | None]:

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from middle_tier.scheduler import filters
-from middle_tier.scheduler.cost import best_first
-from middle_tier.scheduler.pick import Look, Predicted, opened, passing_of
-from middle_tier.scheduler.ranking import AHEAD, Scored, as_candidate, priced
+from middle_tier.scheduler.pick import Look, Predicted, passing_of
+from middle_tier.scheduler.ranking import AHEAD, Scored, as_candidate, levels, opened_at
 from middle_tier.scheduler.types import Candidate, Demand
 
 LOOKED_AT = 8
@@ -33,39 +32,35 @@ class Pressed(NamedTuple):
 
 def pressed(look: Look, demand: Demand, scored: Scored) -> Pressed:
     """Return the nodes that make it before others that wait."""
-    size, ground = scored.size, scored.lens.ground
-    cold = scored.now[2][:size]
-    alone = alone_ms(scored, look.now_ms)
-    places = ((alone <= look.latest_ms) & (cold <= 0.0)).nonzero()[0]
-    if not len(places):
-        return Pressed()
-    cost, worth = priced(look, scored.lens, scored.timing, scored.now, places)
-    over = filters.too_dear(cost, demand)
-    if over is not None:
-        places, cost, worth = places[~over], cost[~over], worth[~over]
-    bills, found, within = cost.tolist(), list[Candidate](), list[Candidate]()
-    levels = best_first(worth, alone.take(places))
-    for usd, at in islice(((usd, at) for usd, level in levels for at in level), LOOKED_AT):
-        place = places.item(at)
-        group = opened(look.table, ground.rows.item(place), scored.timing.run_ms.item(place))
+    alone = alone_ms(scored)
+    able = alone <= look.latest_ms
+    able[: scored.warm] = False
+    places = able.nonzero()[0]
+    dear = filters.too_dear(scored.kind.cost_usd[scored.those].take(places), demand)
+    if dear is not None:
+        places = places[~dear]
+    found, within = list[Candidate](), list[Candidate]()
+    cheapest = ((usd, at) for usd, level in levels(scored, places, alone) for at in level)
+    for usd, place in islice(cheapest, LOOKED_AT):
+        group = opened_at(look, scored, place)
         member = passing_of(look, group) if group.pool.key.scope == "node" else None
         if member is None:
             continue
+        paid = scored.cost_usd(place), usd
         if member.finish_ms <= look.latest_ms:
-            found.append(as_candidate(look, group, member, (bills[at], usd)))
+            found.append(as_candidate(look, group, member, paid))
             if len(found) == AHEAD:
                 break
         elif len(within) < AHEAD and (first := first_there(member)).finish_ms <= look.latest_ms:
-            within.append(as_candidate(look, group, first, (bills[at], usd)))
+            within.append(as_candidate(look, group, first, paid))
     return Pressed(tuple(found), () if found else tuple(within))
 
 
-def alone_ms(scored: Scored, now_ms: float) -> npt.NDArray[np.float64]:
+def alone_ms(scored: Scored) -> npt.NDArray[np.float64]:
     """Return what each group would take if nobody waited there."""
-    free, own = (line[: scored.size] for line in scored.now[:2])
-    with np.errstate(invalid="ignore"):  # a group without members: infinite less infinite
-        alone: npt.NDArray[np.float64] = scored.finish_ms - np.maximum(free - now_ms, own)
-    return np.nan_to_num(alone, nan=np.inf)
+    alone: npt.NDArray[np.float64] = scored.kind.alone_ms[scored.those].copy()
+    np.putmask(alone, scored.finish_ms == np.inf, np.inf)  # nobody is there, or may be
+    return alone
 
 
 def first_there(seen: Predicted) -> Predicted:

@@ -1,5 +1,6 @@
 """Pure. The steps of a decision: filter and predict all groups at once, rank and pick a few."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
 from operator import itemgetter
@@ -9,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from middle_tier.scheduler import filters
-from middle_tier.scheduler.changes import Lines
-from middle_tier.scheduler.columns import FACTOR
 from middle_tier.scheduler.cost import best_first
-from middle_tier.scheduler.groups import Groups, Lens, Timing, accurate, bytes_usd
+from middle_tier.scheduler.grounds import Lens
+from middle_tier.scheduler.groups import Groups
+from middle_tier.scheduler.kinds import Kind
 from middle_tier.scheduler.pick import Group, Look, Predicted, best_of, opened
 from middle_tier.scheduler.types import Candidate, Demand, Policy
 from protocol.types import QUANTILES
@@ -43,25 +44,33 @@ class Ranked(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """What is left of a task's groups for one demand: lines by place in the ground's rows."""
+    """What is left of a task's groups for one demand: a stretch of the ground's places."""
 
     lens: Lens
-    timing: Timing
+    kind: Kind
+    those: slice
+    """The places of those that are accurate enough: cold ones below the ground's middle, unless
+    none of them could load in time. From here on, places begin with the first of them."""
     size: int
-    """Places below it are accurate enough; lines end there."""
-    now: Lines
-    """What changes all the time (`Columns.now`)."""
+    """So many on each side are accurate enough."""
     finish_ms: Floats
-    """Never later than any (scanned) member's; infinite where there is none."""
-    cost_usd: Floats
-    """What each would cost ..."""
-    worth_usd: Floats
-    """... and what the policy would rather pay, which is their order: mostly the same object.
-    Infinite where one does not fit. `rank` uses it up."""
+    """By place: never later than any (scanned) member's; infinite where there is none."""
     within: int
-    """How many are in time ..."""
-    fits: int
-    """... and affordable too."""
+    """How many are in time."""
+    places: Rows
+    """Where those are that are affordable too."""
+
+    @property
+    def warm(self) -> int:
+        """The first that is warm."""
+        first: int = self.those.start
+        return self.lens.ground.middle - first
+
+    def row(self, place: int) -> int:
+        return self.lens.ground.rows.item(self.those.start + place)
+
+    def cost_usd(self, place: int) -> float:
+        return self.kind.cost_usd.item(self.those.start + place)
 
 
 def look_at(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: int) -> Look:
@@ -78,57 +87,49 @@ def look_at(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
     )
 
 
-def score(demand: Demand, groups: Groups, policy: Policy, look: Look) -> Scored:
-    """Filter all groups of the task, and predict and price those that are accurate enough."""
-    lens = groups.lens(demand, policy)
-    size = accurate(lens.ground, demand.want.min_accuracy)
-    timing = groups.timing(look.batch, look.percentile)
-    now = groups.now()
-    finish = bound_ms(groups, lens, timing, look, slice(size))
-    cost, worth = priced(look, lens, timing, now, slice(size))
-    out = finish > look.latest_ms
-    within = fits = size - int(np.count_nonzero(out))
-    dear = filters.too_dear(cost, demand)
-    if dear is not None:
-        np.logical_or(out, dear, out=out)
-        fits = size - int(np.count_nonzero(out))
-    np.putmask(worth, out, np.inf)
-    return Scored(lens, timing, size, now, finish, cost, worth, within, fits)
+def score(
+    demand: Demand, groups: Groups, policy: Policy, look: Look, *, whole: bool = False
+) -> Scored:
+    """Filter all groups of the task, and predict and price those that are accurate enough.
+
+    Cold ones are left out when none could load in time, unless the `whole` is asked for.
+    """
+    lens, kind = groups.lens(demand, policy), groups.kind(look.batch, look.percentile, look.nbytes)
+    middle, size = lens.ground.middle, lens.ground.accurate(demand.want.min_accuracy)
+    cold = size if whole or groups.least_load_ms() <= look.latest_ms else 0
+    those = slice(middle - cold, middle + size)
+    finish = bound_ms(groups, lens, kind, look.now_ms, those)
+    places = (finish <= np.array(look.latest_ms)).nonzero()[0]
+    within = len(places)
+    if demand.want.max_cost_usd is not None and within:
+        places = places[kind.cost_usd[those].take(places) <= demand.want.max_cost_usd]
+    return Scored(lens, kind, those, size, finish, within, places)
 
 
-def bound_ms(groups: Groups, lens: Lens, timing: Timing, look: Look, those: slice) -> Floats:
+def bound_ms(groups: Groups, lens: Lens, kind: Kind, now_ms: float, those: slice) -> Floats:
     """Return the earliest finish of some groups, from what rows sum up of their members.
 
     `admission.finish_ms`, written so that as few columns as can be are made on the way.
     """
-    free, own, cold, least, _ = groups.now()
-    finish: Floats = free[those] - look.now_ms
+    free, own = groups.load()
+    finish: Floats = free[those] - np.array(now_ms)  # as numpy takes long over Python's numbers
     np.maximum(finish, own[those], out=finish)
-    finish += cold[those]
-    finish += groups.way_ms(look.percentile, look.nbytes)[those]
-    finish += timing.run_ms[those] * least[those]
+    np.add(finish, kind.alone_ms[those], out=finish)
     if lens.barrier is not None:
-        finish += lens.barrier[those]
+        np.add(finish, lens.barrier[those], out=finish)
     return finish
 
 
-def priced(
-    look: Look, lens: Lens, timing: Timing, now: Lines, those: slice | Rows
-) -> tuple[Floats, Floats]:
-    """Return what a demand costs in some groups (see `cost`), and what orders candidates.
+def levels(scored: Scored, places: Rows, finish_ms: Floats) -> Iterator[tuple[float, list[int]]]:
+    """Return what groups are worth, the cheapest first, each with the places of all that are.
 
-    That is their cost, where the policy prefers nothing else: then both are one object.
+    Those by finish, and by accuracy where that is the same too.
     """
-    factor = now[FACTOR][those]
-    cost: Floats = timing.busy_usd[those] * factor
-    carried = bytes_usd(lens.ground, look.nbytes)
-    if carried is not None:
-        cost += carried[those]
-    prices = lens.ground.prices
-    if not prices.preferring:
-        return cost, cost
-    beside = timing.beside_usd[those] * factor
-    return cost, cost + beside - prices.accuracy[those]
+    start, turn = scored.those.start, scored.lens.ground.turn
+    worth = scored.kind.worth_usd[scored.those].take(places)
+    return best_first(
+        worth, places, lambda place: (finish_ms.item(place), turn.item(start + place))
+    )
 
 
 def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> Ranked:
@@ -142,11 +143,11 @@ def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> Ranked:
     found: list[tuple[Merit, int, Candidate]] = []
     alike: list[int] = []
     earliest, finish = inf, scored.finish_ms
-    for worth, level in best_first(scored.worth_usd, finish):
+    for worth, level in levels(scored, scored.places, finish):
         for place in level:
             if len(found) >= most and finish.item(place) >= earliest:
                 break  # later than the best one of those that cost as little
-            candidate = candidate_of(look, scored, place, (_bill(scored, place, worth), worth))
+            candidate = candidate_of(look, scored, place, (scored.cost_usd(place), worth))
             if isinstance(candidate, str):
                 lost[place] = candidate
                 continue
@@ -163,10 +164,6 @@ def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> Ranked:
     return Ranked([place for _, place, _ in found], [each for *_, each in found], alike)
 
 
-def _bill(scored: Scored, place: int, worth: float) -> float:
-    return worth if scored.cost_usd is scored.worth_usd else scored.cost_usd.item(place)
-
-
 def merit(candidate: Candidate) -> Merit:
     return (
         candidate.worth_usd,
@@ -181,7 +178,7 @@ def candidate_of(
     look: Look, scored: Scored, place: int, cost: tuple[float, float]
 ) -> Candidate | str:
     """Return the group's best member as a candidate, or the reason that there is none."""
-    group = _opened(look, scored, place)
+    group = opened_at(look, scored, place)
     best = best_of(look, group)
     if best is None:
         return filters.TRIED if look.tried else filters.BARRED
@@ -190,42 +187,29 @@ def candidate_of(
     return as_candidate(look, group, best, cost)
 
 
-def _opened(look: Look, scored: Scored, place: int) -> Group:
+def opened_at(look: Look, scored: Scored, place: int) -> Group:
     """Return the group at a place; opened once, as it stays the same while the lens does."""
-    timing, row = scored.timing, scored.lens.ground.rows.item(place)
-    group = timing.opened.get(row)
+    timing, at = scored.kind.timing, scored.those.start + place
+    group = timing.opened.get(at)
     if group is None:
-        group = timing.opened[row] = opened(look.table, row, timing.run_ms.item(place))
+        row, run_ms = scored.lens.ground.rows.item(at), timing.run_ms.item(at)
+        group = timing.opened[at] = opened(look.table, row, run_ms)
     return group
 
 
 def as_candidate(look: Look, group: Group, best: Predicted, cost: tuple[float, float]) -> Candidate:
-    """`cost`: the bill, and what orders candidates."""
-    key, info = group.pool.key, group.info
+    """`cost`: the bill, and what orders candidates.
+
+    Put together from parts, as naming each of so many fields takes as long as predicting it.
+    """
     member, finish, link, transfer, queue, cold, run = best
-    return Candidate(
-        info.variant,
-        info.architecture,
-        info.accuracy,
-        info.format,
-        key.hardware,
-        key.site,
-        member.name,
-        key.tier,
-        group.warm,
-        key.scope,
-        link,
-        transfer,
-        queue,
-        cold,
-        run,
-        finish,
-        cost[0],
-        group.marginal_ms / member.count * look.batch,
-        cost[1],
-        look.latest_ms,
-        member.mbps,
-    )
+    marginal_ms = group.marginal_ms / member.count * look.batch
+    return Candidate._make(
+        (
+            *group.what, member.name, *group.where, link, transfer, queue, cold,
+            run, finish, cost[0], marginal_ms, cost[1], look.latest_ms, member.mbps,
+        )
+    )  # fmt: skip
 
 
 def with_second(look: Look, scored: Scored, ranked: Ranked) -> tuple[Candidate, ...]:
@@ -242,10 +226,11 @@ def cheapest(look: Look, scored: Scored, ranked: Ranked) -> tuple[Group, ...]:
     Nor where one of them is cold: a load changes everything.
     """
     alike = ranked.alike
-    if scored.worth_usd is not scored.cost_usd:
-        cost, usd = scored.cost_usd, ranked.candidates[0].cost_usd
-        alike = [place for place in alike if cost.item(place) == usd]
+    if scored.lens.ground.prices.preferring:
+        usd = ranked.candidates[0].cost_usd
+        alike = [place for place in alike if scored.cost_usd(place) == usd]
     if len(alike) > ALIKE:
         return ()
-    groups = tuple([_opened(look, scored, place) for place in sorted(alike)])
-    return groups if all(group.warm for group in groups) else ()
+    if min(alike) < scored.warm:
+        return ()
+    return tuple([opened_at(look, scored, place) for place in sorted(alike)])

@@ -34,9 +34,10 @@ def reach(
         want = Want(task=groups.task, latency_ms=MOST_MS, percentile=percentile)
         demand = Demand(want, MOST_MS, hops=hops)
         scored = score(demand, groups, policy, look_at(demand, groups, policy, now=now, seed=0))
-        columns.append(scored.finish_ms.tolist())
-        alone.append(alone_ms(scored, now * 1000.0).tolist())
-        accuracy = scored.lens.ground.facts.accuracy[: scored.size].tolist()
+        order = scored.lens.ground.turn[scored.those].argsort()
+        columns.append(scored.finish_ms[order].tolist())
+        alone.append(alone_ms(scored)[order].tolist())
+        accuracy = scored.lens.ground.facts.accuracy[scored.those][order].tolist()
     first = _first(accuracy, zip(*alone, strict=True))
     lines = [
         Reach(

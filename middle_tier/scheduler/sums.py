@@ -39,15 +39,17 @@ class Sums:
 
     def __init__(self, columns: Columns) -> None:
         self.members: list[Member | None] = [None]
-        self.links = 0
-        """How often a pool's link has changed."""
+        self.seldom = 0
+        """How often a pool's link, what loading takes, or how run times scatter, has changed."""
         self.pool_way: Floats = np.zeros((0, WAY))
         """Of (up to `SCAN` of) a pool's members the best link, and the fewest ms per byte.
 
         The link at each of `QUANTILES`.
         """
-        self.changes = Changes()
-        """Of the rows' lines that change all the time."""
+        self.queued = Changes()
+        """Of what rows say of queues."""
+        self.corrected = Changes()
+        """Of what they say of corrections of run times."""
         self.reshaped = Changes()
         """Of what rows say of run times, while the shape stays as it is."""
         self._columns = columns
@@ -104,7 +106,7 @@ class Sums:
     def sum_load(self, row: int) -> None:
         """Take the queues of a row's members into it, after one has gone."""
         self._columns.load[:, row] = self._least(self._columns.scan[row])
-        self.changes.add(np.array([row]))
+        self.queued.add(np.array([row]))
 
     def rescan_pool(self, pool: Pool, changed: Member) -> None:
         """Note who is in a pool, after one came or went."""
@@ -146,14 +148,14 @@ class Sums:
         if len(placed) > 1:
             rows = np.concatenate([member.rows for member in placed])
         free[rows], own[rows] = self._least(self._columns.scan.take(rows, 0))
-        self.changes.add(rows)
+        self.queued.add(rows)
         for pool in {member.pool for member in placed}:
             if pool is not None and len(pool.cold):
                 told = free.item(pool.own_row), own.item(pool.own_row)
                 if pool.told != told:
                     pool.told = told
                     free[pool.cold], own[pool.cold] = told
-                    self.changes.add(pool.cold)
+                    self.queued.add(pool.cold)
 
     def _sample(self, member: Member, pool: Pool) -> None:
         """Take a member that was heard of into the samples of large crowds."""
@@ -171,6 +173,7 @@ class Sums:
 
     def relink(self, member: Member) -> None:
         """Say that a member's link has changed."""
+        member.ways_ms = member.link.ms
         member.link_at.clear()
         if member.slot:
             self._relinked.add(member)
@@ -186,7 +189,7 @@ class Sums:
             least = np.minimum.reduce(self._way.take(self._columns.scan[pool.own_row], 0))
             if (least != self.pool_way[pool.number]).any():
                 self.pool_way[pool.number] = least
-                self.links += 1
+                self.seldom += 1
 
     def set_factor(self, member: Member, variant: str, factor: float) -> None:
         """Correct one member's run times of one variant, over what its class takes."""
@@ -233,7 +236,7 @@ class Sums:
         pool.load_ms[at] = ms
         if cold not in pool.loaders:
             self._columns.cold_ms[cold] = ms
-            self.changes.add(np.array([cold]))
+            self.seldom += 1
 
     def reshape(self, shapes: Iterable[tuple[Pool, int, Sequence[float]]]) -> None:
         """Let variants' run times scatter as shapes say (ratios to the median, by quantile)."""
@@ -244,6 +247,7 @@ class Sums:
             changed += rows
         if changed:
             self.reshaped.add(np.array(changed))
+            self.seldom += 1
 
     def come(self, member: Member, pool: Pool) -> None:
         """Somebody has come: who has no corrections runs as the class does."""
@@ -254,7 +258,7 @@ class Sums:
         least, factor = self._columns.least_factor[block], self._columns.factor[block]
         if (factor < least).any():
             np.minimum(least, factor, out=least)
-            self.changes.add(pool.rows)
+            self.corrected.add(pool.rows)
 
     def sum_all_factors(self, pool: Pool) -> None:
         """Say that what is known of a pool's runs has changed ..."""
@@ -275,14 +279,14 @@ class Sums:
                 first, half, end = pool.first, pool.first + pool.size, pool.own_row
                 now[LEAST, first:half] = now[FACTOR, first:half] * quickest(pool)
                 now[LEAST, half:end] = now[LEAST, first:half]
-                self.changes.add(pool.rows)
+                self.corrected.add(pool.rows)
                 continue
             for variant in variants:
                 warm, cold = pool.both(variant)
                 now[LEAST, warm] = now[LEAST, cold] = now.item(FACTOR, warm) * quick(pool, variant)
                 changed += warm, cold
         if changed:
-            self.changes.add(np.array(changed))
+            self.corrected.add(np.array(changed))
 
 
 def _rescan(

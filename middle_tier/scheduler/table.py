@@ -264,7 +264,7 @@ class Table:
             if loaders:
                 pool.loaders[cold] = loaders
             self.columns.cold_ms[cold] = 0.0 if loaders else pool.load_ms[at]
-            self.sums.changes.add(np.array([cold]))
+            self.sums.seldom += 1
         member.loading = loading
 
     def _count(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.intp]], change: int) -> None:
@@ -280,7 +280,7 @@ class Table:
         held = self.columns.nodes[first : first + pool.size] > 0
         self.columns.load[:, first : first + pool.size][:, ~held] = np.inf
         pool.cold, pool.told = np.flatnonzero(held) + first, None
-        self.sums.changes.add(pool.rows)
+        self.sums.queued.add(pool.rows)
 
 
 def _nothing() -> None: ...

@@ -1,20 +1,9 @@
 """Pure. How many groups a plan leaves out, by reason: counted when somebody asks."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from middle_tier.scheduler import filters
 from middle_tier.scheduler.ranking import Scored
-
-
-class _Left(NamedTuple):
-    """How many groups with a node were left after each step."""
-
-    permitted: int
-    accurate: int
-    within: int
-    fits: int
-    ranked: int
 
 
 class Tally(Mapping[str, int]):
@@ -23,13 +12,13 @@ class Tally(Mapping[str, int]):
     As most plans have a candidate, and then nobody asks why the others are out.
     """
 
-    __slots__ = ("_counts", "_left", "_lost", "_out")
+    __slots__ = ("_counts", "_left", "_live", "_lost", "_out")
 
     def __init__(self, scored: Scored, ranked: int, lost: dict[int, str]) -> None:
-        live_sum = scored.lens.live_sum
-        accurate = live_sum.item(scored.size)
-        self._left = _Left(live_sum.item(-1), accurate, scored.within, scored.fits, ranked)
-        self._out = scored.lens.live_out
+        lens = scored.lens
+        self._live = lens.live_sum  # made anew when it changes, as is the next
+        self._out = lens.live_out
+        self._left = scored.size, scored.within, len(scored.places), ranked
         self._lost = lost
         self._counts: dict[str, int] | None = None
 
@@ -51,12 +40,13 @@ class Tally(Mapping[str, int]):
         return self._counts
 
     def _count(self) -> dict[str, int]:
-        left, counts = self._left, self._out.copy()
+        counts, (size, within, fits, ranked) = self._out.copy(), self._left
+        accurate = self._live.item(size)
         for reason, count in (
-            (filters.INACCURATE, left.permitted - left.accurate),
-            (filters.TOO_SLOW, left.accurate - left.within),
-            (filters.TOO_DEAR, left.within - left.fits),
-            (filters.RANKED_LOWER, left.fits - left.ranked - len(self._lost)),
+            (filters.INACCURATE, self._live.item(-1) - accurate),
+            (filters.TOO_SLOW, accurate - within),
+            (filters.TOO_DEAR, within - fits),
+            (filters.RANKED_LOWER, fits - ranked - len(self._lost)),
         ):
             if count:
                 counts[reason] = count

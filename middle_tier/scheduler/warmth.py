@@ -10,11 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from middle_tier.scheduler.columns import COLD
 from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.members import Member, Pool
-from middle_tier.scheduler.pick import Group, Look, best_of, opened
-from middle_tier.scheduler.ranking import Scored, as_candidate, look_at, score
+from middle_tier.scheduler.pick import Look, best_of
+from middle_tier.scheduler.ranking import Scored, as_candidate, look_at, opened_at, score
 from middle_tier.scheduler.types import Candidate, Demand, Policy
 
 Floats = npt.NDArray[np.float64]
@@ -60,13 +59,13 @@ def worth_loading(
     able = _able(look, scored)
 
     def member_of(place: int) -> Candidate | None:
-        group = _opened(look, scored, place)
+        group = opened_at(look, scored, place)
         variant = group.info.variant
         tried = {(site, node) for each, site, node in refusers if each == variant}
         member = best_of(replace(at_last, tried=look.tried | tried), group)
         if member is None or member.finish_ms - member.cold_ms > look.latest_ms:
             return None
-        cost = scored.cost_usd.item(place)
+        cost = scored.cost_usd(place)
         return as_candidate(at_last, group, member, (cost, cost))
 
     if any(member_of(place) for place in able.places[able.warm].tolist()):
@@ -77,13 +76,14 @@ def worth_loading(
 
 
 def _able(look: Look, scored: Scored) -> _Able:
-    size = scored.size
-    alone = scored.finish_ms - scored.now[COLD][:size]
-    places = ((scored.worth_usd < np.inf) & (alone <= look.latest_ms)).nonzero()[0]
-    rows, ready = scored.lens.ground.rows.take(places), scored.finish_ms.take(places)
+    places = scored.places
+    rows = scored.lens.ground.rows[scored.those].take(places)
+    ready = scored.finish_ms.take(places)
+    in_time = ready - look.table.columns.cold_ms.take(rows) <= look.latest_ms
+    places, rows, ready = places[in_time], rows[in_time], ready[in_time]
     warm, own = np.zeros(len(places), np.bool_), np.zeros(len(places), np.bool_)
     loading = False
-    numbers, which = np.unique(scored.lens.ground.pool.take(places), return_inverse=True)
+    numbers, which = np.unique(look.table.columns.pool.take(rows), return_inverse=True)
     for at in range(len(numbers)):
         mine = (which == at).nonzero()[0]
         pool = look.table.pool_of(rows.item(mine.item(0)))
@@ -105,15 +105,11 @@ def _in_order(able: _Able, scored: Scored, *, by_accuracy: bool) -> Iterator[int
         return
     places, ready = able.places[able.own], able.ready_ms[able.own]
     later = ready > SOON * ready.min()
-    cost = scored.cost_usd.take(places)
-    inaccuracy = -scored.lens.ground.facts.accuracy.take(places)
-    keys = (ready, cost, inaccuracy, later) if by_accuracy else (ready, cost, later)
+    ground, those = scored.lens.ground, scored.those
+    cost = scored.kind.cost_usd[those].take(places)
+    turn, inaccuracy = ground.turn[those].take(places), -ground.facts.accuracy[those].take(places)
+    keys = (turn, ready, cost, inaccuracy, later) if by_accuracy else (turn, ready, cost, later)
     yield from places.take(np.lexsort(keys)).tolist()
-
-
-def _opened(look: Look, scored: Scored, place: int) -> Group:
-    row = scored.lens.ground.rows.item(place)
-    return opened(look.table, row, scored.timing.run_ms.item(place))
 
 
 def _left_ms(member: Member, now_ms: float) -> float:

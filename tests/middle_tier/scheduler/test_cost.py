@@ -11,14 +11,15 @@ from middle_tier.view import View
 from protocol.types import Price
 from tests.middle_tier.fleet import a_demand, a_node, a_summary, a_view, an_offer, info
 
-pairs = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1000)), max_size=200)
+threes = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 1000)), max_size=200
+)
 
 
-@given(pairs)
-def test_best_first_is_every_place_once_in_order_of_cost_and_then_finish(found):
-    cost = np.array([float(c) for c, _ in found])
-    finish = np.array([float(f) for _, f in found])
-    levels = list(best_first(cost.copy(), finish))
+@given(threes)
+def test_best_first_is_every_place_once_in_order_of_cost_and_then_as_said(found):
+    cost = np.array([float(c) for c, _, _ in found])
+    levels = list(best_first(cost.copy(), np.arange(len(cost)), lambda at: found[at][1:]))
     assert all((cost[level] == least).all() for least, level in levels)
     assert len({least for least, _ in levels}) == len(levels)
     places = [place for _, level in levels for place in level]

@@ -29,7 +29,8 @@ def a_want(chance: random.Random):
     return a_demand(
         chance.choice((10.0, 60.0, 300.0)), percentile=chance.choice((50.0, 90.0, 99.0)),
         min_accuracy=chance.choice((0.0, 0.85, 0.95)), rows=chance.choice((1, 8)),
-        tiers=chance.choice((None, None, ("edge",))), in_bytes=chance.choice((0, 2_000_000)),
+        tiers=chance.choice((None, None, ("edge",))),
+        in_bytes=chance.choice((0, 2_000_000, 1000 * chance.randrange(9))),
     )  # fmt: skip
 
 
