@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 NEEDED = ("typer", "rich", "aiohttp")
+INTERRUPTED = 130
 INSTALL = "pip install 'tiermesh[cloud]'"
 
 
@@ -18,5 +19,8 @@ def main() -> None:
     if missing:
         sys.stderr.write(f"tiermesh needs {', '.join(missing)}: {INSTALL}\n")
         sys.exit(1)
-    cli = import_module("cloud_core.cli.main")  # imports typer, which an agent alone does not have
-    sys.exit(cli.run(sys.argv[1:], os.environ))
+    try:
+        cli = import_module("cloud_core.cli.main")  # imports typer: an agent alone does not have it
+        sys.exit(cli.run(sys.argv[1:], os.environ))
+    except KeyboardInterrupt:  # while it imports; later `run` sees to it
+        sys.exit(INTERRUPTED)

@@ -77,7 +77,10 @@ class Tenants:
         """Raises `UnknownError`."""
         found = self._register.tenants.get(name)
         if found is None:
-            raise UnknownError(f"no tenant {name[:63]!r}", "see GET /v1/tenants")
+            raise UnknownError(
+                f"no tenant {name[:63]!r}",
+                "`tiermesh tenants list` names those there are; `tenants add` makes one",
+            )
         return found
 
     def tokens(self, tenant: str | None = None) -> list[Issued]:

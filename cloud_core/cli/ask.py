@@ -17,10 +17,7 @@ def ask(  # noqa: PLR0913  # one parameter an option
         typer.Option(
             "--input",
             help=".npy, .npz, .json or .txt; - is standard input.",
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            allow_dash=True,
+            callback=inputs.there,
         ),
     ],
     *,
@@ -31,7 +28,10 @@ def ask(  # noqa: PLR0913  # one parameter an option
     architecture: wants.Architecture = None,
     variant: wants.Variant = None,
     timeout_ms: Annotated[
-        float | None, typer.Option("--timeout-ms", help="Hard deadline: not run after it.")
+        float | None,
+        typer.Option(
+            "--timeout-ms", help="Hard deadline: not run after it.", callback=wants.above_zero
+        ),
     ] = None,
     explain: Annotated[bool, typer.Option(help="Show the plan as well.")] = False,
     url: Url = None,

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import typer
 
 from edge_agent.runtimes.base import DTYPES, Array
 from protocol.bundles import Task
@@ -19,6 +21,18 @@ Inputs = Array | Mapping[str, Array] | str
 
 STDIN = Path("-")
 _NUMPY = (b"\x93NUMPY", b"PK\x03\x04")
+
+
+def there(path: Path) -> Path:
+    """Return the path if it can be read; else it is misuse. (typer knows no dash among paths.)"""
+    if path != STDIN:
+        if not path.exists():
+            raise typer.BadParameter(f"file '{path}' does not exist.")
+        if path.is_dir():
+            raise typer.BadParameter(f"file '{path}' is a directory.")
+        if not os.access(path, os.R_OK):
+            raise typer.BadParameter(f"file '{path}' is not readable.")
+    return path
 
 
 def read(path: Path, task: Task) -> Inputs:

@@ -1,5 +1,6 @@
 """`tiermesh keys`: the keys of a mesh, put away safely and brought back."""
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import typer
 
 from cloud_core import backup as backups
 from cloud_core.cli import show, signingkeys
+from cloud_core.cli.misuse import MisusedError
 from cloud_core.cli.reach import HOME, Dir, Json, layout
 from cloud_core.cli.recorded import audit_log
 from cloud_core.issuer import write_secret_bytes
@@ -73,6 +75,11 @@ def restore(
 def _passphrase(file: Path | None, *, confirm: bool) -> str:
     if file is not None:
         return file.read_text().rstrip("\n")
+    if not sys.stdin.isatty():
+        raise MisusedError(
+            "there is no terminal to ask for the passphrase on",
+            "put it into a file that only you may read, and give --passphrase-file FILE",
+        )
     said: str = typer.prompt("passphrase", hide_input=True, confirmation_prompt=confirm)
     return said
 

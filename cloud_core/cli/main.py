@@ -110,10 +110,15 @@ def _pinned_first(arguments: Sequence[str]) -> list[str]:
     for place, one in enumerate(arguments):
         if one == "--":
             break
-        size = 2 if one == "--ca" else 1
-        if one.startswith("--ca=") or (size == 2 and len(arguments) > place + 1):  # noqa: PLR2004  # with its value
-            found, rest = arguments[place : place + size], arguments[place + size :]
-            return [*found, *arguments[:place], *rest]
+        name, equals, file = one.partition("=")
+        if name != "--ca":
+            continue
+        before, after = arguments[:place], arguments[place + 1 :]
+        if not equals:
+            file, after = "".join(after[:1]), after[1:]
+        if not file or file.startswith("--"):
+            raise typer.BadParameter("give the file after it", param_hint="'--ca'")
+        return ["--ca", file, *before, *after]
     return list(arguments)
 
 

@@ -12,12 +12,13 @@ import typer
 
 from cloud_core.cli import show
 from cloud_core.cli import what_if as simulated
+from cloud_core.cli.misuse import MisusedError
 from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, Where, gates, where
 from cloud_core.cli.sending import post, send
 from cloud_core.simulator.lately import Traffic
 from middle_tier.policy.document import BadPolicyError, read
 from middle_tier.scheduler.types import Policy
-from protocol.errors import BadRequestError, UnreachableError
+from protocol.errors import UnreachableError
 
 app = typer.Typer(
     help="The policy: prices, permissions, preferences. One document for all gates.",
@@ -222,7 +223,7 @@ def _text(file: Path, *, as_json: bool) -> str:
         raise
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise BadRequestError(f"{file} cannot be read: {why}", "give a YAML file") from error
+        raise MisusedError(f"{file} cannot be read: {why}", "give a YAML file") from error
     return text
 
 

@@ -17,7 +17,12 @@ from protocol.errors import BadRequestError, UnreachableError
 HOME = Path("~/.tiermesh")
 
 Dir = Annotated[Path, typer.Option("--dir", help="Folder of the mesh that `up` keeps.")]
-Url = Annotated[str | None, typer.Option(help="A gate's URL. Else TIERMESH_URL, else --dir's.")]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        help="A gate's URL. Else TIERMESH_URL, else --dir's. Who signs its certificate: --ca FILE."
+    ),
+]
 Token = Annotated[
     str | None, typer.Option(help="A token. Else TIERMESH_TOKEN, else --dir's operator's.")
 ]

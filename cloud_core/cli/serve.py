@@ -24,6 +24,13 @@ from protocol.names import check_name
 Serving = AbstractAsyncContextManager[Served]
 
 
+def _name(name: str | None) -> str | None:
+    try:
+        return check_name(name, "task") if name else None
+    except BadRequestError as error:
+        raise typer.BadParameter(f"{error.error}: {error.hint}") from error
+
+
 def serve(  # noqa: PLR0913  # one parameter an option
     files: Annotated[
         list[Path],
@@ -33,7 +40,8 @@ def serve(  # noqa: PLR0913  # one parameter an option
     ],
     *,
     name: Annotated[
-        str | None, typer.Option(help="Of the task, for all files; else after each file.")
+        str | None,
+        typer.Option(help="Of the task, for all files; else after each file.", callback=_name),
     ] = None,
     port: Annotated[
         int | None,
@@ -57,7 +65,7 @@ def serve(  # noqa: PLR0913  # one parameter an option
             )
     order = Order(
         files=tuple(path.absolute() for path in files),
-        name=check_name(name, "task") if name else None,
+        name=name or None,
         layout=layout(folder),
         port=_port(port),
         threads=threads,

@@ -23,9 +23,22 @@ COLUMNS = (
 Watch = Callable[[str, float], None]
 
 
+def _writable(report: Path | None) -> Path | None:
+    """What could not be written when all is done is said before."""
+    if report is not None and not report.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {report.absolute().parent}")
+    return report
+
+
 def simulate(
     scenario: Annotated[
-        Path, typer.Argument(help="A scenario file; cloud_core/simulator/README.md has an example.")
+        Path,
+        typer.Argument(
+            help="A scenario file; cloud_core/simulator/README.md has an example.",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+        ),
     ],
     more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     *,
@@ -34,7 +47,10 @@ def simulate(
         typer.Option(help=f"One or several. Of {', '.join(simulator.POLICIES)}; or all."),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Write a report with plots: one HTML file.")
+        Path | None,
+        typer.Option(
+            help="Write a report with plots: one HTML file.", dir_okay=False, callback=_writable
+        ),
     ] = None,
     processes: Annotated[
         int | None,

@@ -32,7 +32,11 @@ def up(
     detach: Annotated[bool, typer.Option(help="Return when it answers; it goes on.")] = False,
     bundles: Annotated[
         list[Path] | None,
-        typer.Option(help="A folder with bundles, beside the demo's; repeatable."),
+        typer.Option(
+            help="A folder with bundles, beside the demo's; repeatable.",
+            exists=True,
+            file_okay=False,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -1,6 +1,7 @@
 """The options that say what a query needs, for `ask` and `plan` alike."""
 
 from collections.abc import Callable
+from math import inf
 from typing import Annotated
 
 import typer
@@ -21,6 +22,13 @@ def _within(name: str) -> Callable[[float | None], float | None]:
         return value
 
     return check
+
+
+def above_zero(value: float | None) -> float | None:
+    """What is no time at all is misuse."""
+    if value is not None and not 0 < value < inf:
+        raise typer.BadParameter(f"{value:g}: give a number of ms above 0")
+    return value
 
 
 LatencyMs = Annotated[

@@ -45,7 +45,10 @@ class Natives:
         """
         held = self._held
         if tenant not in held.register.tenants:
-            raise UnknownError(f"no tenant {tenant[:63]!r}", "see GET /v1/tenants")
+            raise UnknownError(
+                f"no tenant {tenant[:63]!r}",
+                "`tiermesh tenants list` names those there are; `tenants add` makes one",
+            )
         native = Native(
             account=account, tenant=tenant, signing=signing, since=int(held.clock.wall()), by=by
         )

@@ -52,7 +52,9 @@ def read(file: str, data: bytes, name: str | None = None) -> Bare:
     except MeshError:
         raise
     except Exception as error:  # the border to foreign code, which raises what it likes
-        raise BadRequestError(f"{file} is not a whole {form} file") from error
+        raise BadRequestError(
+            f"{file} is not a whole {form} file", "export it, copy it or download it again"
+        ) from error
     stem = PurePath(file).stem
     try:
         task = Task(

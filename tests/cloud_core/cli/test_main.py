@@ -1,5 +1,6 @@
 """The command without what its extra brings; its exit statuses; where it looks for a mesh."""
 
+import io
 import subprocess
 import sys
 
@@ -79,3 +80,53 @@ def test_the_environment_says_where_the_mesh_is(capsys, free_port):
 def test_it_reads_two_names_of_the_environment():
     around = Surroundings.read({"TIERMESH_URL": "u", "TIERMESH_TOKEN": "t", "HOME": "/"})
     assert (around.url, around.token) == ("u", "t")
+
+
+@pytest.mark.parametrize(
+    "line", ["nodes list --ca", "nodes list --ca=", "nodes --ca --json list", "--ca"]
+)
+def test_an_authority_without_its_file_is_misuse(line, capsys):
+    assert run(line.split(), {}) == 2
+    assert capsys.readouterr().err.startswith("error: Invalid value for '--ca': give the file")
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("policy check nowhere.yaml", "nowhere.yaml"),
+        ("simulate nowhere.yaml", "nowhere.yaml"),
+        ("simulate / --report r.html", "'/' is a directory"),
+        (f"simulate {__file__} --report nowhere/r.html", "there is no folder"),
+        ("up --bundles nowhere", "nowhere"),
+        ("ask digits --input nowhere", "nowhere"),
+        ("ask digits --input /", "'/' is a directory"),
+        ("ask digits --input - --timeout-ms -4", "-4: give a number of ms above 0"),
+        (f"serve {__file__} --name Not-One", "'Not-One' cannot name a task"),
+    ],
+)
+def test_what_cannot_be_meant_is_misuse(line, named, capsys):
+    assert run(line.split(), {}) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_a_dash_is_standard_input(tmp_path, capsys):
+    assert run(["ask", "digits", "--input", "-", "--dir", str(tmp_path)], {}) == 1
+    assert "no mesh is running" in capsys.readouterr().err
+
+
+def test_without_a_terminal_no_passphrase_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert run(["keys", "backup", str(tmp_path / "k"), "--dir", str(tmp_path)], {}) == 2
+    assert "--passphrase-file" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_it_imports_leaves_no_trace():
+    code = """
+from cloud_core import entry
+def import_module(name):
+    raise KeyboardInterrupt
+entry.import_module = import_module
+entry.main()
+"""
+    run_ = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run_.returncode, run_.stderr) == (130, "")
