@@ -37,6 +37,7 @@ Given = Annotated[
     typer.Option("--traffic", metavar="SCENARIO", help="With --what-if: this traffic instead."),
 ]
 YAML = "application/yaml"
+CONFIGURED = "what each process was configured with; no policy is applied"
 
 
 @app.command("show")
@@ -167,8 +168,9 @@ def history(
     if as_json:
         show.as_json(found)
         return
-    rows = [(one["revision"], _when(one), one["by"], one["note"]) for one in found["revisions"]]
-    show.table(("revision", "applied", "by", "note"), rows)
+    show.table(("revision", "in force", "applied", "by", "note"), kept_rows(found))
+    if not found["in_force"]:
+        show.aside.print(f"in force: {CONFIGURED}", highlight=False)
 
 
 @app.command()
@@ -190,6 +192,17 @@ def rollback(
         show.as_json(made)
     else:
         show.console.print(_line(made), highlight=False)
+
+
+def kept_rows(found: Mapping[str, Any]) -> list[tuple[object, ...]]:
+    """Pure. Return a line for each revision that is kept."""
+    return [
+        (
+            one["revision"], "yes" if one["revision"] == found["in_force"] else "", _when(one),
+            one["by"], one["note"],
+        )
+        for one in found["revisions"]
+    ]  # fmt: skip
 
 
 def effects(
@@ -236,6 +249,8 @@ def _changes(changes: list[Mapping[str, Any]]) -> None:
 
 
 def _line(found: Mapping[str, Any]) -> str:
+    if not found["revision"]:
+        return f"revision 0: {CONFIGURED}"
     return f"revision {found['revision']}, {_when(found)}, by {found.get('by', '-')}"
 
 

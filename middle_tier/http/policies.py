@@ -40,7 +40,7 @@ class PolicyRoutes:
             Route("POST", f"{path}/check", self.check, checked._replace(errors=(400, 413))),
             Route(
                 "GET", f"{path}/history", self.history,
-                Doc("Its revisions, oldest first", tag, errors=(503,)),
+                Doc("Its revisions, oldest first, and which is in force here", tag, errors=(503,)),
             ),
             Route(
                 "POST", f"{path}/rollback", self.rollback,
@@ -79,7 +79,12 @@ class PolicyRoutes:
     async def history(self, request: web.Request) -> Response:
         claims = self._admit(request, "operate")
         history = await self._policies.history()
-        return json_response({"revisions": [seen(each, claims) for each in history]})
+        return json_response(
+            {
+                "in_force": self._policies.ruled.revision,
+                "revisions": [seen(each, claims) for each in history],
+            }
+        )
 
     async def rollback(self, request: web.Request) -> Response:
         claims = self._changing(request)

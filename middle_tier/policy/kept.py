@@ -97,15 +97,21 @@ class Policies:
     async def rollback(self, revision: int | None, by: str) -> Ruled:
         """Apply what stood at a revision; None: at the one before the newest. It becomes newest.
 
-        0, and whatever was before the first, is the configuration of each process.
+        0, and whatever was before the first, is the configuration of each process. Raises
+        `ConflictError` where nothing was ever applied, `UnknownError` for what is not kept.
         """
         history = await self.history()
         newest = await self._bucket.get(KEY)
+        if newest is None and not history and not revision:
+            raise ConflictError(
+                "no policy was applied yet: there is nothing to roll back",
+                "`tiermesh policy apply FILE` applies one",
+            )
         if revision is None:
             before = [each for each in history if newest is None or each.revision < newest.revision]
             revision = before[-1].revision if before else 0
         if revision == 0:
-            return await self._withdraw(by)
+            return await self._withdraw(by) if newest is not None else self._configured
         found = next((each for each in history if each.revision == revision), None)
         if found is None:
             kept = ", ".join(str(each.revision) for each in history) or "none"

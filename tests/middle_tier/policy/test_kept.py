@@ -169,3 +169,14 @@ async def test_the_last_one_is_in_force_at_once_after_a_restart(tmp_path):
         await settle()
     async with a_site(tmp_path) as site:
         assert site.enforced[0] == Policy(headroom=0.5)
+
+
+async def test_where_nothing_was_applied_there_is_nothing_to_roll_back(tmp_path):
+    async with a_site(tmp_path) as site:
+        for revision in (None, 0):
+            with pytest.raises(ConflictError, match="no policy was applied yet"):
+                await site.policies.rollback(revision, "operator")
+        assert (await site.policies.apply("tries: 5", "operator")).revision == 1
+        for _ in range(2):
+            assert (await site.policies.rollback(0, "operator")).revision == 0
+        assert [kind for kind, _ in site.audit.entries] == ["policy-apply", "policy-withdraw"]
