@@ -8,6 +8,7 @@ import numpy as np
 from cloud_core.cli import show
 from edge_agent.runtimes.base import DTYPES, Array
 from middle_tier.http.wirecall import Result
+from middle_tier.scheduler.filters import TOO_DEAR
 
 CLASSES = {"scores", "logits", "probabilities", "probs"}
 """Outputs of these names are read as one figure per class: the highest is the answer."""
@@ -78,13 +79,28 @@ def figure(name: str, value: object) -> object:
 
 def show_plan(plan: Mapping[str, Any]) -> None:
     """Print the candidates, best first, and why each other one is out."""
-    ranked = plan["ranked"] or plan.get("fallback", ())
-    title = "candidates, best first" if plan["ranked"] else "nothing meets the want; the fastest"
-    show.table(CANDIDATE, (_candidate(one) for one in ranked), title=title)
-    show.console.print()
-    show.table(REJECTED, (_rejected(one) for one in plan["rejected"]), title="out")
-    if plan.get("fastest_ms") is not None and not plan["ranked"]:
-        show.console.print(f"the fastest now: {plan['fastest_ms']:.2f} ms", highlight=False)
+    ranked, late = plan["ranked"], plan.get("fallback", ())
+    if not ranked:
+        show.console.print("; ".join(("nothing meets the want now", *could(plan))), highlight=False)
+    if ranked or late:
+        title = "candidates, best first" if ranked else "late, as the policy takes the fastest"
+        show.table(CANDIDATE, (_candidate(one) for one in ranked or late), title=title)
+    if plan["rejected"]:
+        show.console.print()
+        show.table(REJECTED, (_rejected(one) for one in plan["rejected"]), title="out")
+
+
+def could(plan: Mapping[str, Any]) -> list[str]:
+    """Pure. Return what could be had instead of what was wanted."""
+    found = []
+    if plan.get("fastest_ms") is not None:
+        found.append(f"the fastest at that accuracy takes {plan['fastest_ms']:.2f} ms")
+    if plan.get("best_accuracy") is not None:
+        found.append(f"the best accuracy in that time is {plan['best_accuracy']:.4g}")
+    dear = [one["cost_usd"] for one in plan["rejected"] if one["reason"] == TOO_DEAR]
+    if dear:
+        found.append(f"the cheapest that would meet it costs {min(dear):.3g} USD")
+    return found
 
 
 def _candidate(one: Mapping[str, Any]) -> tuple[object, ...]:

@@ -1,8 +1,9 @@
 """Pure. Errors as refusals on the wire, refusals as errors for callers, and why nothing serves."""
 
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 
+from middle_tier.scheduler.filters import TOO_DEAR
 from middle_tier.scheduler.types import Candidate, Plan
 from protocol.errors import (
     BadRequestError,
@@ -73,6 +74,7 @@ class Findings:
     rejected: dict[str, int] = field(default_factory=dict)
     fastest_ms: float | None = None
     best_accuracy: float | None = None
+    cheapest_usd: float | None = None
     loading: Candidate | None = None
     """It would have met the want, and is being loaded."""
 
@@ -80,6 +82,8 @@ class Findings:
         """Nothing was ranked: keep why, from the last plan that says it."""
         self.rejected.update(plan.counts)
         self._figures(plan.fastest_ms, plan.best_accuracy)
+        if plan.cheapest_usd is not None:
+            self.cheapest_usd = min(plan.cheapest_usd, self.cheapest_usd or inf)
 
     def count(self, reason: str, number: int = 1) -> None:
         self.rejected[reason] = self.rejected.get(reason, 0) + number
@@ -98,9 +102,18 @@ class Findings:
         self.best_accuracy = max(accuracies, default=None)
 
 
+def _dear(want: Want, found: Findings) -> list[str]:
+    """What would be in time and accurate enough, but for its cost."""
+    if want.max_cost_usd is None or TOO_DEAR not in found.rejected:
+        return []
+    if found.cheapest_usd is None or found.cheapest_usd <= want.max_cost_usd:
+        return ["some would meet it but for max_cost_usd"]
+    return [f"the cheapest that would meet it costs {found.cheapest_usd:.3g} USD"]
+
+
 def nothing_meets(want: Want, found: Findings) -> NoCandidateError:
     """The 503 that says what could be had instead."""
-    could = []
+    could = _dear(want, found)
     if found.fastest_ms is not None:
         figure = format(found.fastest_ms, ".3g" if found.fastest_ms < 100 else ".0f")  # noqa: PLR2004
         could.append(f"the fastest at that accuracy takes about {figure} ms")

@@ -48,6 +48,15 @@ def fastest_ms(groups: Groups, look: Look, scored: Scored) -> float | None:
     return earliest if earliest < inf else None
 
 
+def cheapest_usd(look: Look, scored: Scored) -> float | None:
+    """Return what the cheapest costs that is accurate enough and in time, affordable or not."""
+    if not scored.within:
+        return None
+    in_time = scored.finish_ms <= look.latest_ms
+    least: float = scored.kind.cost_usd[scored.those][in_time].min().item()
+    return least
+
+
 def best_accuracy(groups: Groups, look: Look, scored: Scored) -> float | None:
     """Return the best accuracy to be had within the budget, whatever the want's."""
     ground, size = scored.lens.ground, scored.size

@@ -14,7 +14,7 @@ from middle_tier.scheduler import filters
 from middle_tier.scheduler.cost import usd_per_byte
 from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.members import TIERS
-from middle_tier.scheduler.misses import best_accuracy, fallbacks, fastest_ms
+from middle_tier.scheduler.misses import best_accuracy, cheapest_usd, fallbacks, fastest_ms
 from middle_tier.scheduler.pick import Look, best_of, members_of, opened
 from middle_tier.scheduler.pressed import Pressed, pressed
 from middle_tier.scheduler.prices import energy_share, usd_per_busy_ms
@@ -47,7 +47,11 @@ def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: 
         best, passing = best_accuracy(groups, look, scored), pressed(look, demand, scored)
         fastest = fastest_ms(groups, look, scored)
         fallback = fallbacks(demand, groups, policy, look)
-        return Plan((), counts, (), fallback, passing.in_turn, fastest, best, within=passing.within)
+        dearest = demand.want.max_cost_usd
+        return Plan(
+            (), counts, (), fallback, passing.in_turn, fastest, best, within=passing.within,
+            cheapest_usd=None if dearest is None else cheapest_usd(look, scored),
+        )  # fmt: skip
     if len(ranked.places) == AHEAD:
         both = tuple(ranked.candidates)
     else:

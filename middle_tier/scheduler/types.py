@@ -163,3 +163,6 @@ class Plan(NamedTuple):
     Empty when there are too many, or when `explain` has made the plan."""
     within: tuple[Candidate, ...] = ()
     """Nothing is ranked or pressed: warm, and in time for a tenant that has not had its share."""
+    cheapest_usd: float | None = None
+    """What the cheapest costs that is accurate enough and in time; only when nothing is ranked for
+    a want that says what it may cost."""

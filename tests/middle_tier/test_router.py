@@ -293,6 +293,14 @@ async def test_nothing_that_meets_the_want_is_said_with_what_could_be_had():
     assert "takes about" in caught.value.hint
 
 
+async def test_a_want_that_is_too_cheap_is_told_what_it_would_cost():
+    async with a_site(MemoryNetwork(), ManualClock(), cheap(), dear()) as router:
+        least = router.plan(router.demand(a_query())).ranked[0].cost_usd
+        with pytest.raises(NoCandidateError) as caught:
+            await ask(router, max_cost_usd=least / 2)
+    assert caught.value.hint.startswith(f"the cheapest that would meet it costs {least:.3g} USD")
+
+
 async def test_by_policy_a_miss_is_answered_by_the_fastest():
     edge, middle = cheap(run_ms=50.0), dear(run_ms=5.0, hardware="gpu")
     policy = Policy(on_miss="fastest")

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from cloud_core.cli.answers import document, outcome
+from cloud_core.cli.answers import could, document, outcome
 from cloud_core.cli.live import picture
 from cloud_core.cli.show import text
 from middle_tier.http.wirecall import Result
@@ -45,3 +45,16 @@ def test_values_are_written_for_people():
 def test_an_image_is_drawn():
     assert picture(np.array([[0.0, 16.0]])) == "  @@"
     assert picture(np.zeros((1, 1))) == "  "
+
+
+def test_a_plan_that_ranks_nothing_says_what_could_be_had():
+    lines = [
+        {"reason": "too dear", "cost_usd": 2e-9}, {"reason": "too dear", "cost_usd": 1e-9},
+        {"reason": "too slow", "cost_usd": 1e-12},
+    ]  # fmt: skip
+    assert could({"rejected": lines, "fastest_ms": 10.0, "best_accuracy": 0.9}) == [
+        "the fastest at that accuracy takes 10.00 ms",
+        "the best accuracy in that time is 0.9",
+        "the cheapest that would meet it costs 1e-09 USD",
+    ]
+    assert could({"rejected": [], "fastest_ms": None, "best_accuracy": None}) == []

@@ -128,6 +128,16 @@ def test_what_is_impossible_says_what_could_be_had():
     assert plan.best_accuracy == 0.8
 
 
+def test_what_would_do_but_for_its_cost_says_what_the_cheapest_costs():
+    least = min(each.cost_usd for each in explained(two_tiers(), a_demand(100)).ranked)
+    plan = planned(two_tiers(), a_demand(100, max_cost_usd=least / 2))
+    assert (plan.ranked, plan.cheapest_usd) == ((), least)
+    assert (
+        planned(two_tiers(), a_demand(5, max_cost_usd=0.0, min_accuracy=0.9)).cheapest_usd is None
+    )
+    assert planned(two_tiers(), a_demand(5, min_accuracy=0.9)).cheapest_usd is None
+
+
 def test_on_a_miss_the_policy_may_take_the_fastest():
     policy = Policy(on_miss="fastest")
     plan = planned(two_tiers(), a_demand(5, min_accuracy=0.9), policy)
