@@ -5,8 +5,9 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from cloud_core.cli.nodes import unseen
 from cloud_core.up import ports, servers
 from cloud_core.up.layout import Layout
 from cloud_core.up.ready import usable
@@ -137,15 +138,25 @@ def mesh(layout: Layout) -> Iterator[Finding]:
             said = f"{process.name} is {process.state}, {process.restarts} restarts"
             level: Literal["WARN", "FAIL"] = "WARN" if process.state == "up" else "FAIL"
             yield Finding(level, "mesh", said, f"see {layout.log(process.name)}")
-    yield _answers(state)
+    yield from _answers(layout, state)
 
 
-def _answers(state: State) -> Finding:
-    try:
-        with Mesh(state.url, state.token, timeout_s=10.0) as gate:
-            nodes = gate.nodes()
-    except MeshError as error:
-        return Finding("FAIL", "mesh", error.error, error.hint)
+def _answers(layout: Layout, state: State) -> Iterator[Finding]:
+    for gate in state.gates:
+        try:
+            with Mesh(gate.url, state.token, timeout_s=10.0) as mesh:
+                nodes, sites = mesh.nodes(), mesh.sites()
+        except MeshError as error:
+            yield Finding("FAIL", "mesh", error.error, error.hint)
+            continue
+        if gate.url == state.url:
+            yield _alive(nodes)
+            for said in unseen(nodes, sites):
+                mend = f"see the way to it (the relays in {layout.state}) and its log"
+                yield Finding("WARN", "mesh", said, mend)
+
+
+def _alive(nodes: list[dict[str, Any]]) -> Finding:
     alive = usable([{"nodes": nodes}])
     said = f"{len(alive)} of {len(nodes)} nodes are alive"
     if len(alive) < len(nodes):

@@ -1,6 +1,6 @@
 """`tiermesh nodes`: who runs models, how they are, and taking one out of service."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -32,12 +32,14 @@ def list_(
     folder: Dir = HOME,
     as_json: Json = False,
 ) -> None:
-    """List the nodes, by tier."""
-    nodes = _nodes(where(context, url, token, folder))
+    """List the nodes, by tier. Sites whose nodes cannot be seen now are named beside it."""
+    nodes, silent = _seen(where(context, url, token, folder))
     if as_json:
         show.as_json({"nodes": nodes})
-        return
-    show.table(COLUMNS, (row(node) for node in by_tier(nodes)))
+    else:
+        show.table(COLUMNS, (row(node) for node in by_tier(nodes)))
+    for said in silent:
+        show.aside.print(said, highlight=False, soft_wrap=True)
 
 
 @app.command("show")
@@ -51,7 +53,7 @@ def show_(
     as_json: Json = False,
 ) -> None:
     """Show one node: what is warm, what it can run, what it cannot; predicted against observed."""
-    found = _one(_nodes(where(context, url, token, folder)), node)
+    found = _one(*_seen(where(context, url, token, folder)), node)
     if as_json:
         show.as_json(found)
         return
@@ -127,12 +129,25 @@ def row(node: Mapping[str, Any]) -> tuple[object, ...]:
     return (*names, advert["hardware"], warm, round(advert["queue_ms"], 2), round(link, 2))
 
 
-def _nodes(place: Where) -> list[dict[str, Any]]:
+def unseen(nodes: Sequence[Mapping[str, Any]], sites: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Pure. Say of which sites no node can be seen, though they have some."""
+    seen = {node["advert"]["site"] for node in nodes}
+    return [
+        f"{site['site']} is {site['health']}, unheard for {site['silent_s']:.0f} s: "
+        f"its {sum(site['nodes'].values())} nodes cannot be seen from here"
+        for site in sites
+        if site["nodes"] and site["site"] not in seen
+    ]
+
+
+def _seen(place: Where) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the nodes, and what is to be said of those that cannot be seen."""
     with place.mesh() as mesh:
-        return mesh.nodes()
+        nodes = mesh.nodes()
+        return nodes, unseen(nodes, mesh.sites())
 
 
-def _one(nodes: list[dict[str, Any]], name: str) -> dict[str, Any]:
+def _one(nodes: list[dict[str, Any]], silent: list[str], name: str) -> dict[str, Any]:
     """Return the node of this name, or of ``site/node`` where two sites have one."""
     site, _, node = name.rpartition("/")
     adverts = [(one["advert"], one) for one in nodes]
@@ -143,14 +158,14 @@ def _one(nodes: list[dict[str, Any]], name: str) -> dict[str, Any]:
     ]
     names = ", ".join(f"{advert['site']}/{advert['node']}" for advert, _ in adverts)
     if not found:
-        raise UnknownError(f"no node {name[:127]!r}", f"there are {names}")
+        raise UnknownError(f"no node {name[:127]!r}", "; ".join((f"there are {names}", *silent)))
     if len(found) > 1:
         raise ConflictError(f"{node} is in several sites", f"say which: {names}")
     return found[0]
 
 
 def _order(place: Where, name: str, verb: str, *, as_json: bool) -> None:
-    advert = _one(_nodes(place), name)["advert"]
+    advert = _one(*_seen(place), name)["advert"]
     path = f"/v1/nodes/{quote(advert['site'])}/{quote(advert['node'])}/{verb}"
     done = post(place, path)
     if as_json:

@@ -11,6 +11,9 @@ from rich.text import Text
 WIDE = 200
 """Columns where nobody's terminal says how many: in a pipe a line is not to be broken."""
 
+WIDEST = 10_000
+"""Columns that no table has."""
+
 console = Console(width=None if sys.stdout.isatty() else WIDE)
 """Standard output."""
 aside = Console(stderr=True)
@@ -28,8 +31,13 @@ def plain(words: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
-    """Print rows under headings; numbers to the right."""
-    console.print(made(columns, rows, title=title))
+    """Print rows under headings; numbers to the right.
+
+    Where the terminal is too narrow it breaks the lines, not the cells: words stay whole.
+    """
+    drawn = made(columns, rows, title=title)
+    drawn.width = console.measure(drawn, options=console.options.update(max_width=WIDEST)).maximum
+    console.print(drawn, crop=False)
 
 
 def made(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> Table:

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cloud_core.cli import show, topped
+from cloud_core.cli.drawn import drawn
 from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, Where, gates, where
 from middle_tier.client import AsyncMesh
 from protocol.errors import MeshError
@@ -40,7 +41,10 @@ def top(  # noqa: PLR0913  # one parameter an option
     others = gates(place, folder, url)
     if as_json or once or not show.console.is_terminal:
         found = topped.summed(asyncio.run(_once(place, others)), None)
-        show.as_json(found) if as_json else show.console.print(topped.drawn(found))
+        if as_json:
+            show.as_json(found)
+        else:
+            show.console.print(drawn(found, width=show.console.width))
         return
     asyncio.run(_watch(place, others, every))
 
@@ -58,7 +62,9 @@ async def _watch(place: Where, others: list[Where], every: float) -> None:
                 try:
                     now = await _seen(mesh, [one.later() for one in others])
                     before = looks[0] if looks else None
-                    screen.update(topped.drawn(topped.summed(now, before)), refresh=True)
+                    width, height = show.console.size
+                    found = topped.summed(now, before)
+                    screen.update(drawn(found, width=width, height=height), refresh=True)
                     looks.append(now)
                 except MeshError as error:
                     said = f"{place.url} does not answer: {error.error}"

@@ -1,26 +1,15 @@
-"""Pure. What `tiermesh top` shows, from what the gates say: sums, rates, and how they look."""
+"""Pure. What `tiermesh top` shows, from what the gates say: sums and rates. How it looks: drawn."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
-from cloud_core.cli import nodes, show
+from cloud_core.cli import nodes
 
 TIERS = nodes.TIERS
 LAST = 10
 """Decisions shown."""
 BUSY_MS = 1000.0
 """A queue this long counts as full load."""
-COLUMNS = (
-    "tier", "nodes", "alive", "warm", "load", "queries", "q/s", "met %", "mean ms", "USD/1000",
-)  # fmt: skip
-NODES = ("tier", "site", "node", "health", "state", "hardware", "warm", "load", "queue ms")
-DECISIONS = (
-    "gate", "tenant", "task", "variant", "node", "tier", "predicted ms", "took ms", "cost USD",
-    "met",
-)  # fmt: skip
 
 
 class Seen(NamedTuple):
@@ -59,41 +48,6 @@ def summed(now: Seen, before: Seen | None) -> dict[str, Any]:
         "nodes": [_node(one) for one in nodes.by_tier(now.nodes)],
         "decisions": decisions,
     }
-
-
-def drawn(found: Mapping[str, Any]) -> RenderableType:
-    """Return it as people read it."""
-    whole = found["mesh"]
-    head = Text(f"policy revision {found['revision']} · {found['under_way']} under way · ")
-    head.append(f"{_text(whole['qps'])} q/s · {_text(whole['met_pct'])} % met · ")
-    head.append(f"{_text(whole['usd_per_1000'])} USD per 1,000 queries")
-    for gate in found["silent"]:
-        head.append(f"\n{gate} does not answer", style="bold red")
-    if found["unanswered"]:
-        said = ", ".join(f"{number} {why}" for why, number in found["unanswered"].items())
-        head.append(f"\nwithout an answer: {said}")
-    names = ("tier", "nodes", "alive", "warm")
-    figures = ("queries", "qps", "met_pct", "mean_ms", "usd_per_1000")
-    tiers = [
-        (*(one[name] for name in names), bar(one["load"]), *(_text(one[n]) for n in figures))
-        for one in found["tiers"]
-    ]
-    lines = [
-        (*(one[n] for n in NODES[:7]), bar(one["load"]), _text(one["queue_ms"]))
-        for one in found["nodes"]
-    ]
-    last = [_decision(one) for one in found["decisions"]]
-    return Group(
-        head, Text(), show.made(COLUMNS, tiers), Text(),
-        show.made(NODES, lines), Text(),
-        show.made(DECISIONS, last, title="last decisions"),
-    )  # fmt: skip
-
-
-def bar(share: float, width: int = 8) -> str:
-    """Return a share as a bar and a percentage."""
-    full = round(min(1.0, max(0.0, share)) * width)
-    return f"{'█' * full}{'░' * (width - full)} {share:4.0%}"
 
 
 def _tiers(seen: Seen) -> dict[str, dict[str, float]]:
@@ -173,15 +127,3 @@ def _unanswered(gates: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         for why, number in gate.get("unanswered", {}).items():
             sums[why] = sums.get(why, 0) + number
     return sums
-
-
-def _decision(one: Mapping[str, Any]) -> tuple[object, ...]:
-    names = (one["gate"], one["tenant"], one["task"], one["variant"], one["node"], one["tier"])
-    times = (f"{one['predicted_ms']:.2f}", f"{one['elapsed_ms']:.2f}")
-    return (*names, *times, f"{one['cost_usd']:.3g}", one["met"])
-
-
-def _text(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"

@@ -5,18 +5,20 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import pytest
 from typer.testing import CliRunner
 
 from cloud_core.cli.nodes import app
 from protocol.adverts import NodeStatus, RunsSeen
+from protocol.errors import UnknownError
 from tests.middle_tier.fleet import a_node
 
 
 class Gate(BaseHTTPRequestHandler):
-    """Answers every request with the nodes that its server was given."""
+    """Answers every request with the nodes and sites that its server was given."""
 
     def do_GET(self):
-        body = json.dumps({"nodes": self.server.nodes}).encode()
+        body = json.dumps({"nodes": self.server.nodes, "sites": self.server.sites}).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
@@ -28,8 +30,9 @@ class Gate(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def gate(*statuses):
+def gate(*statuses, sites=()):
     server = HTTPServer(("127.0.0.1", 0), Gate)
+    server.sites = list(sites)
     server.nodes = [json.loads(status.model_dump_json()) for status in statuses]
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     serving.start()
@@ -69,3 +72,23 @@ def test_what_was_predicted_stands_beside_what_was_observed():
 def test_a_node_that_has_answered_nothing_has_no_table_of_runs():
     with gate(a_status()) as url:
         assert "predicted" not in shown(url)
+
+
+CUT = {"site": "far", "health": "gone", "silent_s": 61.2, "nodes": {"middle": 1, "edge": 2}}
+
+
+def test_a_site_whose_nodes_cannot_be_seen_is_named():
+    here = {"site": "site-1", "health": "alive", "silent_s": 0.0, "nodes": {"edge": 1}}
+    empty = {"site": "new", "health": "alive", "silent_s": 0.0, "nodes": {}}
+    with gate(a_status(), sites=[here, CUT, empty]) as url:
+        said = CliRunner().invoke(app, ["list", "--url", url, "--token", "t"])
+    assert "n-1" in said.stdout
+    assert said.stderr == ("far is gone, unheard for 61 s: its 3 nodes cannot be seen from here\n")
+
+
+def test_a_node_that_is_not_there_may_be_of_a_site_that_cannot_be_seen():
+    with gate(a_status(), sites=[CUT]) as url, pytest.raises(UnknownError) as caught:
+        CliRunner().invoke(
+            app, ["drain", "edge-9", "--url", url, "--token", "t"], catch_exceptions=False
+        )
+    assert caught.value.hint.startswith("there are site-1/n-1; far is gone")

@@ -2,9 +2,11 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
-from cloud_core.cli.topped import Seen, bar, drawn, summed
+from cloud_core.cli.drawn import bar, drawn
+from cloud_core.cli.topped import Seen, summed
 
 
 def a_node(name="edge-1", tier="edge", *, queue_ms=0.0, health="alive"):
@@ -66,6 +68,37 @@ def test_load_is_how_full_the_queues_of_those_alive_are():
 
 def test_a_bar_is_as_long_as_its_share():
     assert [bar(share, 4) for share in (0.0, 0.5, 1.0)] == ["░░░░   0%", "██░░  50%", "████ 100%"]
+
+
+def lines_of(found, **size):
+    console = Console(width=int(size.get("width", 200)), record=True, file=io.StringIO())
+    console.print(drawn(found, **size))
+    return console.export_text().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_in_few_columns_some_are_left_out_and_no_line_is_broken(width):
+    gate = a_gate(answers=4, met=4, decisions=[DECISION])
+    lines = lines_of(summed(seen(2.0, gate, nodes=[a_node()]), None), width=width)
+    tables = "\n".join(lines).split("\n\n")[1:]
+    assert [len(table.splitlines()) for table in tables] == [1 + 3, 1 + 1, 2 + 1]
+    for table, kept in zip(
+        tables, ("tier q/s met", "node health", "variant node met"), strict=True
+    ):
+        assert all(name in table for name in kept.split())
+
+
+def test_where_all_nodes_do_not_fit_those_in_trouble_are_shown_and_the_others_counted():
+    nodes = [a_node(f"n-{at}", queue_ms=at) for at in range(100)]
+    nodes += [a_node("lost", health="gone"), a_node("late", health="suspect")]
+    gate = a_gate(answers=4, met=4, decisions=[DECISION] * 10)
+    lines = lines_of(summed(seen(2.0, gate, nodes=nodes), None), width=100, height=30)
+    assert len(lines) <= 30
+    shown = [line.split()[2] for line in lines if "site-1  " in line and " pi " in line]
+    assert {*shown[:2]} == {"lost", "late"}
+    assert shown[2:4] == ["n-99", "n-98"]
+    assert f"and {102 - len(shown)} more nodes" in "\n".join(lines)
+    assert sum("demo" in line for line in lines) >= 3
 
 
 def test_all_of_it_is_drawn():
