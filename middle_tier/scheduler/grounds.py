@@ -37,11 +37,16 @@ class Ground(NamedTuple):
     prices: Prices
     inaccuracy: list[float]
     """Of each warm place, the accuracy with its sign turned: never falls."""
-    usd_per_byte: Floats
+    usd_per_byte: Floats | None
+    """None: bytes are free everywhere."""
 
     def accurate(self, least: float) -> int:
         """Return how many are accurate enough: so many on each side of the middle."""
         return bisect_right(self.inaccuracy, -least)
+
+    def carried_usd(self, nbytes: int) -> Floats | None:
+        """Return what so many bytes cost; None where they are free."""
+        return None if self.usd_per_byte is None else nbytes * self.usd_per_byte
 
     def in_turn(self, places: Rows) -> Rows:
         """Return the rows at some places, the most accurate first."""
@@ -94,7 +99,7 @@ def laid(pairs: Rows, table: Table, policy: Policy, here: Tier) -> Ground:
     best = np.argsort(-columns.accuracy[pairs[:, 0]], kind="stable")
     warm, cold = pairs[best].T
     rows, middle = np.concatenate((cold[::-1], warm)), len(pairs)
-    each = np.arange(middle)
+    each, price = np.arange(middle), usd_per_byte(policy, here)
     facts = Facts(
         code=table.code,
         variant=columns.variant[rows],
@@ -114,7 +119,7 @@ def laid(pairs: Rows, table: Table, policy: Policy, here: Tier) -> Ground:
         columns.pool[rows],
         prices(table, rows, policy),
         (-facts.accuracy[middle:]).tolist(),
-        usd_per_byte(policy, here)[facts.tier],
+        price[facts.tier] if price.any() else None,
     )
 
 

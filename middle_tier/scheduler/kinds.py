@@ -62,9 +62,8 @@ class Kind:
     cost_usd: Floats
     worth_usd: Floats
     """What orders groups: the cost, and what the policy prefers beside it; mostly the same."""
-    lines: tuple[Line, Line, Line]
-    """Where those three come from."""
-    fixed_ms: Floats | None = None
+    lines: tuple[Line, ...] = ()
+    """Where those three come from; nowhere when it is not kept."""
     seen: int = -1
     """How often what seldom changes had changed when it was renewed ..."""
     shaped: int = -1
@@ -81,9 +80,11 @@ class Kinds:
         self._ground = ground
         self._places = places
         self._timings: dict[tuple[int, float], Timing] = {}
-        self._fixed: dict[tuple[float, int], Floats] = {}
-        """Link, transfer and load by (percentile, bytes), while `_fixed_seen` is the table's."""
-        self._fixed_seen = -1
+        self._still: dict[float, Floats] = {}
+        """Link and load by percentile, while `_still_seen` is the table's ..."""
+        self._byte_ms: Floats = np.empty(0)
+        """... as is what a byte takes."""
+        self._still_seen = -1
         self._once: set[Key] = set()
         """Kinds that were asked for."""
         self.corrected = table.sums.corrected.count
@@ -100,8 +101,8 @@ class Kinds:
         self._room = room
         self._kinds: dict[Key, Kind] = {}
         self._bills: dict[tuple[int, int], tuple[Line, Line]] = {}
-        self._lines = Lines(3 * (1 + room), len(self._ground.rows))
-        self._passing = self._lines.add(LEAST), *self._billed()
+        self._lines = Lines(2 + 3 * room, len(self._ground.rows))
+        self._least, self._factor = (self._plain(sort) for sort in (LEAST, FACTOR))
 
     def correct(self) -> None:
         """Take in how runs are corrected by now."""
@@ -135,38 +136,47 @@ class Kinds:
     def _begin(self, key: Key) -> Kind:
         """Return a new one; kept once it is asked for again, as sizes may be all different."""
         batch, percentile, nbytes = key
-        if key in self._once:
-            if len(self._kinds) >= self._room:
-                self._forget(min(2 * self._room, KINDS))
-            alone, (cost, worth) = self._lines.add(LEAST), self._bill(batch, nbytes)
-        else:
-            alone, cost, worth = self._passing
         timing = self._timing(batch, percentile)
+        if key not in self._once:
+            if len(self._once) >= ONCE:
+                self._once.clear()
+            self._once.add(key)
+            return self._passing(timing, key)
+        if len(self._kinds) >= self._room:
+            self._forget(min(2 * self._room, KINDS))
+        alone, (cost, worth) = self._lines.add(LEAST), self._bill(batch, nbytes)
         kind = Kind(timing, alone.now, cost.now, worth.now, (alone, cost, worth))
+        self._kinds[key] = kind
         self._renew(kind, key)
-        if key in self._once:
-            self._kinds[key] = kind
-        elif len(self._once) >= ONCE:
-            self._once.clear()
-        self._once.add(key)
         return kind
+
+    def _passing(self, timing: Timing, key: Key) -> Kind:
+        least, factor, ground = self._least.now, self._factor.now, self._ground
+        alone = timing.run_ms * least
+        alone += self._fixed_ms(key)
+        worth = cost = timing.busy_usd * factor
+        carried = ground.carried_usd(key[-1])
+        if carried is not None:
+            cost += carried
+        if ground.prices.preferring:
+            worth = (timing.busy_usd + timing.beside_usd) * factor
+            worth += (0.0 if carried is None else carried) - ground.prices.accuracy
+        return Kind(timing, alone, cost, worth)
 
     def _renew(self, kind: Kind, key: Key) -> None:
         """Take in what seldom changes."""
-        batch, percentile, nbytes = key
-        self._mend(kind.timing, batch, percentile)
-        kind.seen, reshaped = self._table.sums.seldom, kind.shaped != kind.timing.seen
-        fixed, (alone, cost, worth) = self._fixed_ms(percentile, nbytes), kind.lines
-        if fixed is not kind.fixed_ms or reshaped:
-            alone.put(kind.timing.run_ms, fixed, self._correction(LEAST))
-            kind.fixed_ms = fixed
-        if reshaped:
-            kind.shaped, factor = kind.timing.seen, self._correction(FACTOR)
-            carried = nbytes * self._ground.usd_per_byte
-            busy, beside = kind.timing.busy_usd, kind.timing.beside_usd
-            cost.put(busy, carried, factor)
+        timing, (alone, cost, worth) = kind.timing, kind.lines
+        self._mend(timing, key[0], key[1])
+        kind.seen = self._table.sums.seldom
+        alone.put(timing.run_ms, self._fixed_ms(key), self._least.now)
+        if kind.shaped != timing.seen:
+            kind.shaped, factor = timing.seen, self._factor.now
+            carried = self._ground.carried_usd(key[-1])
+            carried = np.zeros(1) if carried is None else carried
+            cost.put(timing.busy_usd, carried, factor)
             if worth is not cost:
-                worth.put(busy + beside, carried - self._ground.prices.accuracy, factor)
+                each = timing.busy_usd + timing.beside_usd
+                worth.put(each, carried - self._ground.prices.accuracy, factor)
 
     def _bill(self, batch: int, nbytes: int) -> tuple[Line, Line]:
         """Return the lines of what is paid, shared by all percentiles."""
@@ -179,9 +189,15 @@ class Kinds:
         cost = self._lines.add(FACTOR)
         return cost, self._lines.add(FACTOR) if self._ground.prices.preferring else cost
 
-    def _correction(self, line: int) -> Floats:
-        correction: Floats = self._table.columns.now[line].take(self._ground.rows)
-        return correction
+    def _plain(self, sort: int) -> Line:
+        """Return a line of nothing but corrections."""
+        line, one = self._lines.add(sort), np.ones(1)
+        line.put(one, 0.0 * one, self._of_table(sort))
+        return line
+
+    def _of_table(self, line: int) -> Floats:
+        found: Floats = self._table.columns.now[line].take(self._ground.rows)
+        return found
 
     # -- runs ----------------------------------------------------------------------------------
 
@@ -190,6 +206,7 @@ class Kinds:
         timings = self._timings
         timing = timings.get((batch, percentile))
         if timing is not None:
+            self._mend(timing, batch, percentile)
             return timing
         while len(timings) >= KINDS:
             del timings[next(iter(timings))]
@@ -231,19 +248,23 @@ class Kinds:
 
     # -- links and loads -----------------------------------------------------------------------
 
-    def _fixed_ms(self, percentile: float, nbytes: int) -> Floats:
+    def _fixed_ms(self, key: Key) -> Floats:
         """Return the best link of each group's pool, a transfer of so many bytes, and the load."""
-        sums, ground = self._table.sums, self._ground
-        if self._fixed_seen != sums.seldom or len(self._fixed) > KINDS:
-            self._fixed_seen = sums.seldom
-            self._fixed.clear()
-            loads = self._correction(COLD)[: ground.middle]
+        _, percentile, nbytes = key
+        sums, pool = self._table.sums, self._ground.pool
+        if self._still_seen != sums.seldom:
+            self._still_seen = sums.seldom
+            self._still.clear()
+            self._byte_ms = sums.pool_way[:, -1].take(pool)
+            loads = self._of_table(COLD)[: self._ground.middle]
             self.least_load_ms = loads.min().item() if len(loads) else inf
-        fixed = self._fixed.get((percentile, nbytes))
-        if fixed is None:
-            pools = at_percentile(sums.pool_way[:, :-1], percentile)
-            pools = pools + nbytes * sums.pool_way[:, -1]
-            fixed = pools.take(ground.pool)
-            fixed += self._correction(COLD)
-            self._fixed[percentile, nbytes] = fixed
+        still = self._still.get(percentile)
+        if still is None:
+            if len(self._still) >= KINDS:
+                self._still.clear()
+            still = at_percentile(sums.pool_way[:, :-1], percentile).take(pool)
+            still += self._of_table(COLD)
+            self._still[percentile] = still
+        fixed: Floats = self._byte_ms * np.array(float(nbytes))
+        fixed += still
         return fixed

@@ -26,10 +26,6 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 
 
-Parts = tuple[float, float, float, float, float, float]
-"""As in `Predicted`, which takes ten times as long to make: for the members that are not taken."""
-
-
 class Predicted(NamedTuple):
     """One member's parts."""
 
@@ -111,7 +107,7 @@ def best_of(look: Look, group: Group) -> Predicted | None:
     if best is not None and best.finish_ms <= look.latest_ms:
         return best
     # By queue, as that is what differs most: the first that fits ends the search.
-    return _best(look, group, _scanned(look.table, group, crowd), enough_ms=look.latest_ms) or best
+    return _best(look, group, _scanned(look.table, group, crowd), look.latest_ms) or best
 
 
 def passing_of(look: Look, group: Group) -> Predicted | None:
@@ -121,20 +117,14 @@ def passing_of(look: Look, group: Group) -> Predicted | None:
     """
     crowd = group.crowd
     few = crowd if len(crowd) <= LOOK_AT_ALL else _scanned(look.table, group, crowd)
-    found = [
-        _in_turn(look, group, member)
-        for member in _turned(few, look.seed)
-        if (member.site, member.name) not in look.tried
-        and member.barred.get(group.info.variant, 0.0) <= look.now_ms
-    ]
+    each = [_best(look, group, (member,)) for member in _turned(few, look.seed)]
+    found = [_in_turn(look, seen) for seen in each if seen is not None]
     return min(found, key=_FINISH, default=None)
 
 
-def _in_turn(look: Look, group: Group, member: Member) -> Predicted:
-    factor: float = look.table.columns.now.item(FACTOR, group.warm_row)
-    finish, link, transfer, queue, cold, run = _parts_ms(look, group, member, factor)
-    before = max(0.0, queue - member.due_after_ms(look.latest_ms))
-    return Predicted(member, finish - queue + before, link, transfer, before, cold, run)
+def _in_turn(look: Look, seen: Predicted) -> Predicted:
+    before = max(0.0, seen.queue_ms - seen.member.due_after_ms(look.latest_ms))
+    return seen._replace(finish_ms=seen.finish_ms - seen.queue_ms + before, queue_ms=before)
 
 
 def members_of(table: Table, group: Group) -> list[Member]:
@@ -145,48 +135,44 @@ def members_of(table: Table, group: Group) -> list[Member]:
 
 
 def _best(
-    look: Look, group: Group, few: Sequence[Member], *, enough_ms: float = -1.0
+    look: Look, group: Group, few: Sequence[Member], enough_ms: float = -1.0
 ) -> Predicted | None:
-    """Return the earliest of a few, or the first that finishes by `enough_ms`."""
-    best: Member | None = None
-    parts: Parts = (inf,) * 6
-    best_ms = inf
-    warm, row, tried, variant = group.warm, group.warm_row, look.tried, group.what[0]
-    factor: float = look.table.columns.now.item(FACTOR, row)
-    for member in few:
-        if not warm and row in member.warm:
-            continue
-        if tried and (member.site, member.name) in tried:
-            continue
-        if member.barred and member.barred.get(variant, 0.0) > look.now_ms:
-            continue
-        seen = _parts_ms(look, group, member, factor)
-        if seen[0] < best_ms or best is None:
-            best, parts, best_ms = member, seen, seen[0]
-            if best_ms <= enough_ms:
-                break
-    return None if best is None else Predicted._make((best, *parts))
+    """Return the earliest of a few, or the first that finishes by `enough_ms`.
 
-
-def _parts_ms(look: Look, group: Group, member: Member, factor: float) -> Parts:
-    """`edge_agent.admission.finish_ms`, and what it is made of; `factor` is the class's.
-
-    Added up here, as this is the inmost loop and a call takes as long as all of it.
+    `edge_agent.admission.finish_ms`, added up here, as this is the inmost loop and each call takes
+    as long as all of it.
     """
-    queue, own = member.free_at_ms - look.now_ms, member.own_ms
-    if own > queue:  # noqa: PLR1730  # `max` takes five times as long
-        queue = own
-    if look.quantile is None:
-        link = member.link_ms(look.percentile)
-    else:
-        link = member.ways_ms[look.quantile]
-    transfer = look.nbytes / (member.mbps * MBPS_BYTES_PER_MS)
-    cold = 0.0 if group.warm else _cold_ms(look, group, member)
-    factor *= member.pace
-    if member.factors:
-        factor *= member.factors.get(group.what[0], 1.0)
-    run = group.run_ms * factor
-    return link + transfer + queue + cold + run, link, transfer, queue, cold, run
+    if look.tried or not group.warm:
+        few = [member for member in few if _may(look, group, member)]
+    now_ms, nbytes, quantile, variant = look.now_ms, look.nbytes, look.quantile, group.what[0]
+    usual: float = look.table.columns.now.item(FACTOR, group.warm_row)
+    best, best_ms = None, inf
+    for member in few:
+        if member.barred and member.barred.get(variant, 0.0) > now_ms:
+            continue
+        queue = member.free_at_ms - now_ms
+        if member.own_ms > queue:  # noqa: PLR1730  # `max` takes five times as long
+            queue = member.own_ms
+        link = member.link_ms(look.percentile) if quantile is None else member.ways_ms[quantile]
+        transfer = nbytes / (member.mbps * MBPS_BYTES_PER_MS)
+        cold = 0.0 if group.warm else _cold_ms(look, group, member)
+        factor = usual * member.pace
+        if member.factors:
+            factor *= member.factors.get(variant, 1.0)
+        run = group.run_ms * factor
+        finish = link + transfer + queue + cold + run
+        if finish < best_ms or best is None:
+            best, best_ms = (member, finish, link, transfer, queue, cold, run), finish
+            if finish <= enough_ms:
+                break
+    return None if best is None else tuple.__new__(Predicted, best)
+
+
+def _may(look: Look, group: Group, member: Member) -> bool:
+    """Whether it is in the group, and has not been asked."""
+    if not group.warm and group.warm_row in member.warm:
+        return False
+    return (member.site, member.name) not in look.tried
 
 
 def _cold_ms(look: Look, group: Group, member: Member) -> float:

@@ -41,22 +41,20 @@ def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: 
     look = look_at(demand, groups, policy, now=now, seed=seed)
     scored = score(demand, groups, policy, look)
     lost: dict[int, str] = {}
-    ranked = rank(look, scored, AHEAD, lost)
-    counts = Tally(scored, len(ranked.places), lost)
-    if not ranked.places:
-        best, passing = best_accuracy(groups, look, scored), pressed(look, demand, scored)
+    found, alike = rank(look, scored, AHEAD, lost)
+    counts = Tally(scored, len(found), lost)
+    if not found:
+        accuracy, passing = best_accuracy(groups, look, scored), pressed(look, demand, scored)
         fastest = fastest_ms(groups, look, scored)
         fallback = fallbacks(demand, groups, policy, look)
         dearest = demand.want.max_cost_usd
         return Plan(
-            (), counts, (), fallback, passing.in_turn, fastest, best, within=passing.within,
+            (), counts, (), fallback, passing.in_turn, fastest, accuracy, within=passing.within,
             cheapest_usd=None if dearest is None else cheapest_usd(look, scored),
         )  # fmt: skip
-    if len(ranked.places) == AHEAD:
-        both = tuple(ranked.candidates)
-    else:
-        both = with_second(look, scored, ranked)
-    return Plan(both, counts, cheapest=cheapest(look, scored, ranked))
+    best = found[0][1]
+    both = (best, found[1][1]) if len(found) > 1 else with_second(look, scored, found)
+    return Plan(both, counts, cheapest=cheapest(look, scored, alike, best.cost_usd))
 
 
 def choose_again(
@@ -87,7 +85,8 @@ def explain(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed:
     look = look_at(demand, groups, policy, now=now, seed=seed)
     scored = score(demand, groups, policy, look, whole=True)
     lost: dict[int, str] = {}
-    ranked = tuple(rank(look, scored, len(scored.places), lost).candidates)
+    found, _ = rank(look, scored, len(scored.places), lost)
+    ranked = tuple(candidate for _, candidate in found)
     describe = _Describing(look, groups, policy)
     rejected = tuple(
         describe(row, reason)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -27,20 +26,14 @@ One that needs a third makes a new plan, with what has become known."""
 
 Merit = tuple[float, float, float, str, str]
 
-_MERIT = itemgetter(0)
 _QUANTILE = {percentile: at for at, percentile in enumerate(QUANTILES)}
 
 ALIKE = 4
 """Equally cheap groups among whose members a pick can be made again, without a new plan."""
 
 
-class Ranked(NamedTuple):
-    """Those found, the best first."""
-
-    places: list[int]
-    candidates: list[Candidate]
-    alike: list[int]
-    """Places of all that cost as little as the best."""
+Found = list[tuple[int, Candidate]]
+"""Candidates, the best first, and the places of their groups."""
 
 
 class Scored(NamedTuple):
@@ -132,36 +125,42 @@ def levels(scored: Scored, places: Rows, finish_ms: Floats) -> Iterator[tuple[fl
     )
 
 
-def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> Ranked:
+def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> tuple[Found, list[int]]:
     """Pick a member of each group, best groups first, until `most` are found.
 
-    `lost` takes the places that have none, and why.
+    Return them, and the places of all that cost as little as the best. `lost` takes the places that
+    have none, and why.
 
     A group's bound may be better than its members: then it is lost, or comes later among those
     that cost the same. So groups that could still beat the best are looked at too.
     """
-    found: list[tuple[Merit, int, Candidate]] = []
+    found: Found = []
     alike: list[int] = []
-    earliest, finish = inf, scored.finish_ms
+    finish, cost, first = scored.finish_ms, scored.kind.cost_usd, scored.those.start
     for worth, level in levels(scored, scored.places, finish):
+        here: Found = []
+        earliest = -inf if found else inf  # what costs more does not beat the best
         for place in level:
-            if len(found) >= most and finish.item(place) >= earliest:
+            if len(found) + len(here) >= most and finish.item(place) >= earliest:
                 break  # later than the best one of those that cost as little
-            candidate = candidate_of(look, scored, place, (scored.cost_usd(place), worth))
+            candidate = candidate_of(look, scored, place, (cost.item(first + place), worth))
             if isinstance(candidate, str):
                 lost[place] = candidate
                 continue
-            found.append((merit(candidate), place, candidate))
+            here.append((place, candidate))
             earliest = min(earliest, candidate.finish_ms)
-        if found:
-            alike = alike or level
-            earliest = -inf  # what costs more does not beat the best
+        if len(here) > 1:
+            here.sort(key=_merit_of)
+        if not found and here:
+            alike = level
+        found += here
         if len(found) >= most:
             break
-    if len(found) > 1:
-        found.sort(key=_MERIT)
-        del found[most:]
-    return Ranked([place for _, place, _ in found], [each for *_, each in found], alike)
+    return found[:most], alike
+
+
+def _merit_of(found: tuple[int, Candidate]) -> Merit:
+    return merit(found[1])
 
 
 def merit(candidate: Candidate) -> Merit:
@@ -204,7 +203,8 @@ def as_candidate(look: Look, group: Group, best: Predicted, cost: tuple[float, f
     """
     member, finish, link, transfer, queue, cold, run = best
     marginal_ms = group.marginal_ms / member.count * look.batch
-    return Candidate._make(
+    return tuple.__new__(
+        Candidate,
         (
             *group.what, member.name, *group.where, link, transfer, queue, cold,
             run, finish, cost[0], marginal_ms, cost[1], look.latest_ms, member.mbps,
@@ -212,25 +212,21 @@ def as_candidate(look: Look, group: Group, best: Predicted, cost: tuple[float, f
     )  # fmt: skip
 
 
-def with_second(look: Look, scored: Scored, ranked: Ranked) -> tuple[Candidate, ...]:
+def with_second(look: Look, scored: Scored, found: Found) -> tuple[Candidate, ...]:
     """Where only one group fits, name a second member of it too, so that there is a next to ask."""
-    first, place = ranked.candidates[0], ranked.places[0]
+    place, first = found[0]
     others = replace(look, tried=look.tried | {(first.site, first.node)})
     second = candidate_of(others, scored, place, (first.cost_usd, first.worth_usd))
     return (first, second) if isinstance(second, Candidate) else (first,)
 
 
-def cheapest(look: Look, scored: Scored, ranked: Ranked) -> tuple[Group, ...]:
-    """Return the groups that fit and are as good as the best; none where they are too many.
+def cheapest(look: Look, scored: Scored, alike: list[int], usd: float) -> tuple[Group, ...]:
+    """Return the groups that are as good as the best, which costs so much; none of too many.
 
     Nor where one of them is cold: a load changes everything.
     """
-    alike = ranked.alike
     if scored.lens.ground.prices.preferring:
-        usd = ranked.candidates[0].cost_usd
         alike = [place for place in alike if scored.cost_usd(place) == usd]
-    if len(alike) > ALIKE:
-        return ()
-    if min(alike) < scored.warm:
+    if len(alike) > ALIKE or min(alike) < scored.warm:
         return ()
     return tuple([opened_at(look, scored, place) for place in sorted(alike)])
