@@ -1,7 +1,8 @@
 """A scenario under one policy or several, side by side in processes where there are cores."""
 
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing import get_context
@@ -84,12 +85,25 @@ def run(job: Job, progress: Progress = lambda _name, _done: None) -> Outcome:
     """Run one policy here."""
     module, _, name = POLICIES[job.name].partition(":")
     made = getattr(import_module(module), name)
-    world = World(job.scenario, job.kits, scale=job.scale)
-    if job.name == "oracle":
-        found: Outcome = made(world, lambda done: progress(job.name, done))
-        return found
-    policy: Deciding = made(world, job.rules) if job.name == "mesh" else made(world)
-    return under(policy, world, lambda done: progress(job.name, done))
+    with seldom_collected():
+        world = World(job.scenario, job.kits, scale=job.scale)
+        if job.name == "oracle":
+            found: Outcome = made(world, lambda done: progress(job.name, done))
+            return found
+        policy: Deciding = made(world, job.rules) if job.name == "mesh" else made(world)
+        return under(policy, world, lambda done: progress(job.name, done))
+
+
+@contextmanager
+def seldom_collected() -> Iterator[None]:
+    """Look for garbage seldom: next to none is made, and each look goes through all nodes."""
+    usual = gc.get_threshold()
+    gc.set_threshold(*THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
 
 def under(policy: Deciding, world: World, progress: Callable[[float], None]) -> Outcome:
@@ -97,14 +111,8 @@ def under(policy: Deciding, world: World, progress: Callable[[float], None]) -> 
     world.policy = policy
     begun = perf_counter()
     gc.collect()
-    gc.freeze()  # a fleet of many nodes would be gone through at each collection
-    usual = gc.get_threshold()
-    gc.set_threshold(*THRESHOLDS)
-    try:
-        world.run(progress)
-    finally:
-        gc.set_threshold(*usual)
-        gc.unfreeze()
+    gc.freeze()
+    world.run(progress)
     return results.outcome(
         world.scenario, world.arrivals, world.records, world.ledger,
         cold_starts=world.cold_starts, spent=(policy.decision_ns, perf_counter() - begun),

@@ -14,6 +14,7 @@ from cloud_core.simulator.world import World
 from middle_tier.view import View
 from protocol.adverts import Capacity, Description, Loaded, VariantInfo
 from protocol.bundles import estimate
+from protocol.types import Latency, Tier
 
 NEVER_S = 1e9
 
@@ -33,10 +34,15 @@ class Advertising:
         self._sequence: dict[Node, int] = {}
         self._was: dict[Node, bool] = {}
         self._boots: dict[Node, int] = {}
-        self._tasks = tuple(world.tasks.values())
-        self._off = {
-            name: _off(kind.infos, kind.fleet.start_s) for name, kind in world.kinds.items()
+        self._said = {
+            (name, started): self._of_kind(
+                kind.infos if started else _off(kind.infos, kind.fleet.start_s)
+            )
+            for name, kind in world.kinds.items()
+            for started in (True, False)
         }
+        """What all nodes of a fleet say of themselves, but for their names."""
+        self._links: dict[tuple[Tier, Tier], Latency] = {}
         self._heard_by: dict[Node, list[Listening]] = {}
         for router in routers:
             for node in router.place.nodes:
@@ -60,7 +66,6 @@ class Advertising:
     def _advert(self, node: Node, place: Place) -> Capacity:
         world, fleet = self._world, node.kind.fleet
         borders = world.network.borders(place.tier, fleet.tier)
-        rtt_ms = sum(world.network.parts[border].rtt_ms for border in borders)
         at = min(place.index, len(world.places) - 1)
         return Capacity(
             node=node.name,
@@ -72,17 +77,31 @@ class Advertising:
             period_s=NEVER_S,
             loaded=_loaded(node),
             queue_ms=node.queue_ms(world.now),
-            link=estimate(rtt_ms),
+            link=self._link(place.tier, fleet.tier),
             mbps=min(
                 (world.network.mbps(border, at, world.now) for border in borders), default=1e6
             ),
             price=fleet.price,
         )
 
+    def _link(self, here: Tier, there: Tier) -> Latency:
+        link = self._links.get((here, there))
+        if link is None:
+            network = self._world.network
+            borders = network.borders(here, there)
+            rtt_ms = sum(network.parts[border].rtt_ms for border in borders)
+            link = self._links[here, there] = estimate(rtt_ms)
+        return link
+
     def _description(self, node: Node) -> Description:
-        infos = node.kind.infos if node.started else self._off[node.kind.fleet.name]
+        said = self._said[node.kind.fleet.name, node.started]
+        return said.but(node=node.name, site=node.site)
+
+    def _of_kind(self, infos: tuple[VariantInfo, ...]) -> Description:
+        """Return it unchecked: a check of each variant would take longer than all that is said."""
+        tasks = tuple(self._world.tasks.values())
         return Description.model_construct(
-            node=node.name, site=node.site, revision=0, tasks=self._tasks, variants=infos, unable={}
+            node="", site="", revision=0, tasks=tasks, variants=infos, unable={}
         )
 
 

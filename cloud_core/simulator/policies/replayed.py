@@ -3,7 +3,7 @@
 from cloud_core.simulator.lately import Replay
 from cloud_core.simulator.policies.mesh import Mesh
 from cloud_core.simulator.results import Outcome
-from cloud_core.simulator.run import under
+from cloud_core.simulator.run import seldom_collected, under
 from cloud_core.simulator.world import Query, World
 from middle_tier.scheduler.rules import permit_of
 from middle_tier.scheduler.types import Demand
@@ -29,12 +29,13 @@ class Replayed(Mesh):
 
 def outcome(replay: Replay) -> Outcome:
     """Return what would have come of it."""
-    world = World(replay.scenario, replay.kits, given=replay.arrivals)
-    for place in world.places:
-        if place.tier == "cloud":  # a running cloud asks the sites below it, too
-            place.nodes = world.nodes
-    _warm(world, replay)
-    return under(Replayed(world, replay), world, lambda _done: None)
+    with seldom_collected():
+        world = World(replay.scenario, replay.kits, given=replay.arrivals)
+        for place in world.places:
+            if place.tier == "cloud":  # a running cloud asks the sites below it, too
+                place.nodes = world.nodes
+        _warm(world, replay)
+        return under(Replayed(world, replay), world, lambda _done: None)
 
 
 def _warm(world: World, replay: Replay) -> None:
