@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import time
 from itertools import count
+from math import inf
 from typing import Protocol
 
 
@@ -57,6 +58,13 @@ class ManualClock:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now + max(0.0, seconds), next(self._order), future))
         await future
+
+    @property
+    def wakes_at(self) -> float:
+        """When the first sleeper is to be woken; infinite where nobody sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        return self._sleepers[0][0] if self._sleepers else inf
 
     async def advance(self, seconds: float) -> None:
         """Move on, waking each sleeper at its own time and letting what it starts settle."""

@@ -107,5 +107,5 @@ def _row(name: str, one: Figures) -> tuple[object, ...]:
     return (
         name, f"{met:.2f}", f"{one.violation_pct:.2f}", f"{one.steady_violation_pct:.2f}",
         one.refused, f"{one.mean_accuracy:.2f}", f"{one.cost_usd:.4g}", *tiers, one.cold_starts,
-        one.decision_us["p50"], one.decision_us["p99"],
+        one.decided_us("p50"), one.decided_us("p99"),
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """What a policy would change, before it is applied: traffic, recent or given, under both.
 
-Simulated here, on the operator's machine. What is not: a second thought (`hedge`, `escalate`), and
-`wants`, which are filled in before a gate remembers a query.
+Simulated here, on the operator's machine. What is not: `wants`, which are filled in before a gate
+remembers a query. How sure answers are (`escalate`) is assumed: as sure as their variants are
+accurate.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from cloud_core.simulator.run import simulate
 from cloud_core.simulator.scenario import Scenario, load
 from middle_tier.scheduler.types import Policy
 
-UNSEEN = ("hedge", "escalate", "wants")
+UNSEEN = ("wants",)
 """Parts of a policy that make no difference here."""
 
 FIGURES = ("met_pct", "violation_pct", "refused", "mean_accuracy", "cost_usd", "energy_wh")
@@ -27,6 +28,7 @@ def compared(traffic: Path, now: Policy, then: Policy) -> dict[str, Any]:
     scenario = load(traffic)
     return {
         "scenario": scenario.name,
+        "assumed": _assumed(now, then),
         "now": _figures(scenario, now),
         "then": _figures(scenario, then),
     }
@@ -39,6 +41,7 @@ def lately(gates: Sequence[Traffic], now: Policy, then: Policy) -> dict[str, Any
         "scenario": one.scenario.name,
         "queries": len(one.arrivals),
         "seconds": round(one.scenario.duration_s, 1),
+        "assumed": _assumed(now, then),
         "unseen": [name for name in UNSEEN if getattr(now, name) != getattr(then, name)],
         "now": _live(one),
         "then": _live(other),
@@ -62,6 +65,15 @@ def shown(found: dict[str, Any]) -> None:
         show.aside.print(f"{gate} is silent: what it was asked is not in these figures")
     for name in found.get("unseen", ()):
         show.aside.print(f"{name}: not simulated, its change is not in these figures")
+    if found.get("assumed"):
+        show.aside.print(
+            "escalate: how sure answers are is not recorded; they are taken to be as sure as their"
+            " variants are accurate"
+        )
+
+
+def _assumed(now: Policy, then: Policy) -> list[str]:
+    return ["escalate"] if now.escalate.share or then.escalate.share else []
 
 
 def _figures(scenario: Scenario, policy: Policy) -> dict[str, Any]:

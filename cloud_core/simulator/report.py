@@ -35,7 +35,7 @@ svg { max-width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--f
 
 COLUMNS = (
     "policy", "wants met", "unmet", "unmet, steady", "refused", "accuracy", "below accuracy",
-    "cost", "energy", "edge", "middle", "cloud", "cold starts", "decision p50", "p99",
+    "cost", "energy", "edge", "middle", "cloud", "cold starts", "decision us p50", "p99",
 )  # fmt: skip
 
 
@@ -87,8 +87,7 @@ def _row(name: str, one: Outcome) -> tuple[str, ...]:
         f"{figures.mean_accuracy:.2f}", f"{figures.below_accuracy_pct:.2f} %",
         f"${figures.cost_usd:.4g}", f"{figures.energy_wh:.3g} Wh",
         *(f"{100.0 * figures.tier_share[tier]:.1f} %" for tier in TIERS),
-        f"{figures.cold_starts:,}", f"{figures.decision_us['p50']:g} us",
-        f"{figures.decision_us['p99']:g} us",
+        f"{figures.cold_starts:,}", figures.decided_us("p50"), figures.decided_us("p99"),
     )  # fmt: skip
 
 

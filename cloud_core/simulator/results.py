@@ -40,6 +40,11 @@ class Figures:
     def as_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
 
+    def decided_us(self, quantile: str) -> str:
+        """Return `decision_us` for people: a bound decides nothing, which takes no time."""
+        us = self.decision_us[quantile]
+        return f"{us:g}" if us else "-"
+
 
 @dataclass(frozen=True, slots=True)
 class OverTime:

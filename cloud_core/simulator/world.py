@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import count
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -243,6 +244,10 @@ class Trip:
     ran: Callable[[], None] | None = None
     """Called when the node is done with it."""
     job: Job | None = None
+    deadline_at: float = inf
+    """When nobody waits for it any more, if that is before the query's own deadline."""
+    draw: float | None = None
+    """None: the query's."""
 
     def begin(self) -> None:
         """Send it; it is lost when the way is cut."""
@@ -252,13 +257,13 @@ class Trip:
 
     def _arrive(self) -> None:
         world, query = self.world, self.query
-        due = query.objective_at
+        due, deadline = query.objective_at, min(self.deadline_at, query.deadline_at)
         if self.strict:
             due = world.now + self.budget_ms / 1e3
         self.job = job = Job(
             world.asks[query.want], (), "", 1, world.now,
-            min(due, query.deadline_at), query.deadline_at, 0.0,
-            draw=query.draw, told=self._told, late=self.late,
+            min(due, deadline), deadline, 0.0,
+            draw=query.draw if self.draw is None else self.draw, told=self._told, late=self.late,
         )  # fmt: skip
         no = self.node.take(job, self.variant, strict=self.strict)
         if no is not None:

@@ -4,6 +4,7 @@ A router stands at every place where queries enter, and one with the parent. Wha
 nodes is in `adverts`, what becomes of one query in `pursuit`.
 """
 
+from collections import Counter
 from itertools import count
 from math import inf
 from time import thread_time_ns
@@ -12,11 +13,13 @@ from typing import Literal
 from cloud_core.simulator.node import Node, Told
 from cloud_core.simulator.places import Place
 from cloud_core.simulator.policies.adverts import Advertising
-from cloud_core.simulator.policies.pursuit import Chase
+from cloud_core.simulator.policies.pursuit import Chase, Ends
+from cloud_core.simulator.policies.second import SecondChase
 from cloud_core.simulator.scenario import BORDERS
 from cloud_core.simulator.world import KB, Query, World
-from middle_tier.routing.allowance import Allowance
+from middle_tier.routing.allowance import Allowance, strict
 from middle_tier.routing.below import Below
+from middle_tier.routing.lateness import Lateness
 from middle_tier.routing.orders import AGAIN_S, is_due
 from middle_tier.routing.recent import Recent
 from middle_tier.scheduler.plan import choose, choose_again
@@ -73,6 +76,9 @@ class Site:
         self.view = View(place.site, tier=place.tier)
         self.members = {(node.site, node.name): node for node in place.nodes}
         self.allowance = Allowance()
+        self.hedges = strict(mesh.rules.hedge.share)
+        self.escalations = strict(mesh.rules.escalate.share)
+        self.late = Lateness(self.view.table)
         self.recent = Recent(self._choose, self._choose_again)
         self._seeds = count(mesh.world.scenario.seed + 1)
         self._orders: dict[str, float] = {}
@@ -82,6 +88,12 @@ class Site:
         self._pinged = -inf
         self._below = Below(self.view, mesh, self.warm_up)
         self._spell = Spell()
+
+    def chase(self, query: Query, demand: Demand, ends: Ends) -> Chase:
+        """Return what has a query answered here, once it is told to begin."""
+        rules = self.mesh.rules
+        kind = SecondChase if rules.hedge.share or rules.escalate.share else Chase
+        return kind(self, query, demand, ends)
 
     def plan(self, demand: Demand) -> Plan:
         mesh = self.mesh
@@ -159,7 +171,12 @@ class Mesh:
     def __init__(self, world: World, rules: Policy | None = None) -> None:
         self.world = world
         self.rules = rules if rules is not None else default_rules(world)
+        self.redraws = rules is not None
+        """Whether who is asked again is as lucky as chance has it, and not as the first was: as it
+        is in truth. Not beside rivals and the oracle, which bounds one draw for each query."""
         self.decisions = 0
+        self.counts: Counter[str] = Counter()
+        """hedged, escalated."""
         self.decision_ns: list[int] = []
         """Of one in `TIMED`."""
         self.top = Site(self, world.parent, None)
@@ -195,7 +212,7 @@ class Mesh:
 
     def arrived(self, query: Query) -> None:
         ends = _Ends(self.world, query)
-        Chase(self.sites[query.place.index], query, self.demand(query), ends).begin()
+        self.sites[query.place.index].chase(query, self.demand(query), ends).begin()
 
     def changed(self, node: Node) -> None:
         self._advertising.changed(node)

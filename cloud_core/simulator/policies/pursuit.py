@@ -4,6 +4,7 @@
 the fastest; 4. once somebody who had taken it was given up: again, with the deadline as budget.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,9 +12,11 @@ from typing import Protocol
 
 from cloud_core.simulator.node import No, Node, Told
 from cloud_core.simulator.places import Place
+from cloud_core.simulator.traces import drawn_again
 from cloud_core.simulator.world import Query, Trip, World
 from middle_tier.routing.allowance import Allowance
 from middle_tier.routing.choices import Choices
+from middle_tier.routing.lateness import Lateness
 from middle_tier.routing.recent import Recent
 from middle_tier.scheduler.patience import patience_ms
 from middle_tier.scheduler.types import Candidate, Demand, Plan, Policy
@@ -30,6 +33,10 @@ class Shared(Protocol):
     def world(self) -> World: ...
     @property
     def rules(self) -> Policy: ...
+    @property
+    def counts(self) -> Counter[str]: ...
+    @property
+    def redraws(self) -> bool: ...
 
 
 class Router(Protocol):
@@ -39,13 +46,17 @@ class Router(Protocol):
     view: View
     members: dict[tuple[str, str], Node]
     allowance: Allowance
+    hedges: Allowance
+    escalations: Allowance
     above: Parent | None
     recent: Recent
+    late: Lateness
 
     @property
     def mesh(self) -> Shared: ...
     @property
     def parent(self) -> "Router | None": ...
+    def chase(self, query: Query, demand: Demand, ends: "Ends") -> "Chase": ...
     def plan(self, demand: Demand) -> Plan: ...
     def worth(self, demand: Demand) -> Candidate | None: ...
     def warm_up(self, demand: Demand) -> Candidate | None: ...
@@ -73,10 +84,10 @@ class Chase:
     gone_up: bool = False
     failed: bool = False
     ended: bool = False
-    out: int = 0
-    trips: list[Trip] = field(default_factory=list)
-    """To nodes of this site, and not back."""
+    out: "list[Trip | Up]" = field(default_factory=list)
+    """To nodes of this site and to the parent, and not back."""
     current: object = None
+    deadline_at: float = field(init=False)
     world: World = field(init=False)
     choices: Choices = field(init=False)
 
@@ -84,6 +95,7 @@ class Chase:
         self.world = self.site.mesh.world
         self.choices = Choices(self.site.plan, self.demand)
         self.objective_at = self.world.now + self.demand.budget_ms / 1e3
+        self.deadline_at = self.query.deadline_at
 
     def begin(self) -> None:
         self.site.allowance.earn()
@@ -94,7 +106,7 @@ class Chase:
     def _onward(self) -> None:
         now = self.world.now
         left_ms = (self.objective_at - now) * 1e3
-        until_ms = (self.query.deadline_at - now) * 1e3
+        until_ms = (self.deadline_at - now) * 1e3
         if until_ms > 0 and self.tries < self.site.mesh.rules.tries:
             fresh = self.tries == 0 and not self.failed
             if (left_ms > 0 or fresh) and self._ask_someone(left_ms, until_ms):
@@ -103,8 +115,11 @@ class Chase:
             if lost and self._ask_someone(until_ms, until_ms):
                 return
         if not self.out:
-            self._end()
-            self.ends.refused()
+            self._fail()
+
+    def _fail(self) -> None:
+        self._end()
+        self.ends.refused()
 
     def _ask_someone(self, budget_ms: float, until_ms: float) -> bool:
         ranked, pressed, _, late = self.choices.ranked(budget_ms)
@@ -126,8 +141,8 @@ class Chase:
 
     def _ask(self, candidate: Candidate, budget_ms: float) -> None:
         world, site = self.world, self.site
+        again = self.tries > 0 and site.mesh.redraws
         self.tries += 1
-        self.out += 1
         site.view.sent(candidate, 1, world.now)
         away_ms = candidate.link_ms + candidate.transfer_ms
         node = site.members[candidate.site, candidate.node]
@@ -136,29 +151,40 @@ class Chase:
             world, self.query, node, candidate.variant, site.place.tier,
             partial(self._heard, candidate, sent_at),
             strict=True, budget_ms=max(0.001, budget_ms - away_ms),
-            late=candidate.finish_ms > budget_ms,
+            late=candidate.finish_ms > budget_ms, deadline_at=self.deadline_at,
+            draw=drawn_again(self.query.number, self.tries) if again else None,
         )  # fmt: skip
-        self.trips.append(trip)
+        self.out.append(trip)
         trip.begin()
 
     def _heard(self, candidate: Candidate, sent_at: float, trip: Trip, told: Told | No) -> None:
         now = self.world.now
-        self.out -= 1
-        self.trips.remove(trip)
+        self._returned(trip)
         if isinstance(told, str):
             queue_ms = trip.node.queue_ms(now)
             refusal = Refusal(id="q", reason=told, queue_ms=queue_ms)
             self.site.view.refused(candidate, refusal, now)
             if not self.ended:
-                self.site.recent.forget()
-                self.choices.refused(candidate, refusal)
-                self._unless_waiting(trip)
+                self._refused(candidate, refusal, trip)
             return
         answer = _answer(trip.node, told)
         self.site.view.observed(candidate, answer, (now - sent_at) * 1e3, now)
-        self._answer(told, trip.node.kind.tier)
+        self._answered(candidate, told, trip)
 
-    def _answer(self, told: Told, tier: Tier) -> None:
+    def _returned(self, back: "Trip | Up") -> None:
+        self.out.remove(back)
+
+    def _refused(self, candidate: Candidate, refusal: Refusal, trip: Trip) -> None:
+        self.site.recent.forget()
+        self.choices.refused(candidate, refusal)
+        self._unless_waiting(trip)
+
+    def _answered(self, candidate: Candidate, told: Told, trip: Trip) -> None:
+        """By a candidate: which of them matters to those who think twice."""
+        del candidate
+        self._give(told, trip.node.kind.tier)
+
+    def _give(self, told: Told, tier: Tier) -> None:
         if not self.ended:
             self._end()
             self.ends.answered(told, tier)
@@ -166,8 +192,8 @@ class Chase:
     def _end(self) -> None:
         self.ended = True
         self.current = None
-        for trip in tuple(self.trips):
-            trip.cancel()
+        for each in tuple(self.out):
+            each.cancel()
 
     def _unless_waiting(self, trip: object) -> None:
         if self.current is trip:
@@ -184,7 +210,7 @@ class Chase:
         self.world.at(self.world.now + seconds, partial(self._ring, trip, candidate, seconds))
 
     def _ring(self, trip: object, candidate: Candidate, seconds: float) -> None:
-        if self.ended or self.current is not trip or self.world.now >= self.query.deadline_at:
+        if self.ended or self.current is not trip or self.world.now >= self.deadline_at:
             return
         if not self.site.allowance.spend():
             again = partial(self._ring, trip, candidate, 2 * seconds)
@@ -210,22 +236,22 @@ class Chase:
             return False
         self.gone_up = True
         self.tries += 1
-        self.out += 1
-        self.current = up = _Up(self, budget_ms - away_ms)
+        self.current = up = Up(self, budget_ms - away_ms)
+        self.out.append(up)
         world.carry(self.query, (self.site.place.tier, "cloud"), demand.in_bytes, up.arrive)
         return True
 
-    def up_answered(self, told: Told, tier: Tier) -> None:
-        self.out -= 1
-        self._answer(told, tier)
+    def up_answered(self, up: "Up", told: Told, tier: Tier) -> None:
+        self._returned(up)
+        self._give(told, tier)
 
-    def up_refused(self, up: object) -> None:
-        self.out -= 1
+    def up_refused(self, up: "Up") -> None:
+        self._returned(up)
         if not self.ended:
             self._unless_waiting(up)
 
 
-class _Up:
+class Up:
     """A query at the parent: it chases there, and what comes of it goes down again."""
 
     def __init__(self, below: Chase, budget_ms: float) -> None:
@@ -242,10 +268,13 @@ class _Up:
             budget_ms=self._budget_ms,
             hops=(below.site.place.site,),
         )
-        Chase(top, below.query, handed, self).begin()
+        top.chase(below.query, handed, self).begin()
+
+    def cancel(self) -> None:
+        """It is chased on: whoever waits no more hears nothing of it."""
 
     def answered(self, told: Told, tier: Tier) -> None:
-        self._down(self._below.demand.out_bytes, partial(self._below.up_answered, told, tier))
+        self._down(self._below.demand.out_bytes, partial(self._below.up_answered, self, told, tier))
 
     def refused(self) -> None:
         self._down(0, partial(self._below.up_refused, self))

@@ -23,15 +23,18 @@ def test_both_policies_are_simulated_over_the_same_traffic(tmp_path):
 
 
 def test_recent_traffic_is_replayed_and_what_no_replay_can_show_is_said(capsys):
-    then = Policy.model_validate({"tiers": ["cloud"], "hedge": {"share": 0.1}})
+    default = [{"task": "*", "latency_ms": 100}]
+    then = Policy.model_validate({"tiers": ["cloud"], "wants": default, "escalate": {"share": 0.1}})
     found = lately([a_gate()], Policy(), then)
     assert (found["now"]["tier_share"]["edge"], found["then"]["tier_share"]["cloud"]) == (1.0, 1.0)
-    assert (found["queries"], found["unseen"]) == (100, ["hedge"])
+    assert (found["queries"], found["unseen"]) == (100, ["wants"])
+    assert found["assumed"] == ["escalate"]
     shown({**found, "silent": ["http://127.0.0.1:9"]})
     out, aside = capsys.readouterr()
     assert "http://127.0.0.1:9 is silent" in aside
     assert "100 queries in 10.9 s" in out
-    assert "hedge: not simulated" in aside
+    assert "wants: not simulated" in aside
+    assert "as sure as their variants are accurate" in " ".join(aside.split())
 
 
 class Answering(BaseHTTPRequestHandler):

@@ -104,13 +104,16 @@ def a_store(kind: Kind) -> Store:
 
 
 async def drive(world, router, clock, parts):
-    """Step from event to event: an arrival, or the end of a run or of a load."""
+    """Step from event to event: an arrival, an alarm, or the end of a run or of a load.
+
+    Also to alarms, as what is asked then begins to run by the clock that its thread finds.
+    """
     stepped, agents = parts
     start, asked = clock.now(), []
     arrivals = world.arrivals.at_s.tolist()
     while len(asked) < len(arrivals) or not all(task.done() for task in asked):
         due = start + arrivals[len(asked)] if len(asked) < len(arrivals) else float("inf")
-        now = min(due, stepped.next(), clock.now() + 0.25)
+        now = min(due, stepped.next(), max(clock.now(), clock.wakes_at), clock.now() + 0.25)
         await clock.advance(max(0.0, now - clock.now()))
         stepped.release()
         if now == due:

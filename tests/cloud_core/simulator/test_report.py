@@ -36,6 +36,12 @@ def test_it_says_what_was_decided_about_the_data(made):
     assert "2 rows match, the lowest p50 is taken: 20 ms (pi-one)" in made
 
 
+def test_a_bound_decides_nothing_and_takes_no_time_for_it(made):
+    rows = {name: re.search(f"<tr><td>{name}</td>.*?</tr>", made)[0] for name in ("mesh", "oracle")}
+    assert rows["oracle"].endswith("<td>-</td><td>-</td></tr>")
+    assert "<td>-</td>" not in rows["mesh"]
+
+
 def test_the_plots_are_well_formed(made):
     for drawn in re.findall(r"<svg.*?</svg>", made, re.DOTALL):
         ET.fromstring(drawn)  # noqa: S314  # our own
