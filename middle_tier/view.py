@@ -6,7 +6,7 @@ Time is handed in (`now`, seconds on any one clock); nothing here waits or sends
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from middle_tier.scheduler.groups import Groups
+from middle_tier.scheduler.groups import Groups, drop
 from middle_tier.scheduler.members import Member
 from middle_tier.scheduler.table import Table
 from middle_tier.scheduler.types import Candidate
@@ -169,6 +169,7 @@ class View:
                 self._offer(site, now)
         self._lessons.expire(now)
         self.table.reap(now * 1000.0)
+        drop(self._groups, self.table, self.tasks)
         for groups in self._groups.values():
             groups.freshen()
 
@@ -183,8 +184,7 @@ class View:
         if seen is not None:
             seen.lost = True
             self._place(seen, now)
-        below = self._sites.seen.get((site, node))
-        if below is not None:
+        if (below := self._sites.seen.get((site, node))) is not None:
             below.lost = True
             self._offer(below, now)
 

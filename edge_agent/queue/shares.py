@@ -23,6 +23,10 @@ FIRST = -inf
 SWEPT_AT = 256
 """Accounts at which those are forgotten that are as good as new."""
 
+MOST = 4096
+"""Accounts kept of tenants that wait for nothing: of those that have had most. A node that is never
+idle and has ever new tenants, all within their shares, sees no time pass: all would be kept."""
+
 
 class Before(NamedTuple):
     """What stands before an ask of one tenant."""
@@ -187,8 +191,11 @@ class Shares:
         return account
 
     def _sweep(self) -> None:
-        """Forget those that are as good as new."""
+        """Forget those that are as good as new; and of too many those that nearly are."""
         new = self.time - CREDIT_MS
         kept = {name: a for name, a in self._accounts.items() if a.waiting or a.tag > new}
+        idle = sorted((a.tag, name) for name, a in kept.items() if not a.waiting)
+        for _, name in idle[:-MOST]:
+            del kept[name]
         self._accounts = kept
         self._sweep_at = max(SWEPT_AT, 2 * len(kept))

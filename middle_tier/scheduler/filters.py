@@ -29,7 +29,7 @@ class Facts:
     """What is known of some groups before anything is predicted: equally long columns."""
 
     code: Callable[[str], int]
-    """The number that stands for a name in the columns."""
+    """The number that stands for a name in the columns; one that is in none for a made-up one."""
     variant: Codes
     architecture: Codes
     tier: Codes

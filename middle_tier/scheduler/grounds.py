@@ -101,7 +101,7 @@ def laid(pairs: Rows, table: Table, policy: Policy, here: Tier) -> Ground:
     rows, middle = np.concatenate((cold[::-1], warm)), len(pairs)
     each, price = np.arange(middle), usd_per_byte(policy, here)
     facts = Facts(
-        code=table.code,
+        code=table.names.known,
         variant=columns.variant[rows],
         architecture=columns.architecture[rows],
         tier=columns.tier[rows],

@@ -5,6 +5,8 @@ links, corrections and membership are as they are now for every decision: the ta
 side, and is told which of them have changed. What a lens leaves out is infinitely far away for it.
 """
 
+from collections.abc import Container
+
 from middle_tier.scheduler.changes import Copy, Lines, Places
 from middle_tier.scheduler.grounds import Lens, ground_through, laid, rows_of
 from middle_tier.scheduler.kinds import Kind, Kinds
@@ -84,3 +86,13 @@ class Groups:
         places = Places(self._ground.rows)
         self._copy = Copy(places, self.table.sums.queued)
         self._kinds = Kinds(self.table, self._ground, places)
+
+
+def drop(groups: dict[str, Groups], table: Table, spoken: Container[str]) -> None:
+    """Drop the groups of tasks of which nobody speaks and that no pool runs any more."""
+    silent = [task for task in groups if task not in spoken]
+    if silent:
+        run = {info.task for pool in table.by_key.values() for info in pool.infos}
+        for task in silent:
+            if task not in run:
+                del groups[task], table.shape[task]

@@ -1,6 +1,6 @@
 """Who stands in a group: members (a node, or a line of a site's offer), and pools of alike ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -159,6 +159,13 @@ class Pool:
                 self.typical.clear()
             ms = self.typical[at, rows] = run_ms(self.infos[at].profile, rows, 50.0)
         return ms
+
+    def names(self) -> Iterator[str]:
+        """Yield what its rows' columns hold numbers for."""
+        yield self.key.site
+        for info in self.infos:
+            yield info.variant
+            yield info.architecture
 
     def both(self, variant: str) -> tuple[int, int]:
         """Return a variant's warm row and its cold one."""

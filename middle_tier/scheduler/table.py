@@ -10,6 +10,7 @@ import numpy as np
 
 from middle_tier.scheduler.columns import SCAN, Columns
 from middle_tier.scheduler.members import NO_ROWS, STATES, TIERS, Member, Pool, PoolKey
+from middle_tier.scheduler.names import Names
 from middle_tier.scheduler.sums import Sums
 from protocol.adverts import VariantInfo
 from protocol.types import Profile
@@ -34,7 +35,7 @@ class Table:
         """How often a row has gained its first or lost its last member."""
         self.late: Callable[[], None] = _nothing
         """Called before the table is read: has what was learnt and not yet said put in."""
-        self._codes: dict[str, int] = {}
+        self.names = Names()
         self._free_blocks: dict[int, list[tuple[int, int]]] = {}
 
     def __repr__(self) -> str:
@@ -44,10 +45,6 @@ class Table:
         """See that the rows say what is known; to be called before they are read."""
         self.late()
         self.sums.settle()
-
-    def code(self, name: str) -> int:
-        """Return the number that stands for a variant, an architecture or a site."""
-        return self._codes.setdefault(name, len(self._codes))
 
     def pool_of(self, row: int) -> Pool:
         """Return the pool that a row belongs to."""
@@ -160,7 +157,7 @@ class Table:
         columns.usd_per_busy_ms[block] = key.usd_per_busy_ms
         columns.tier[block] = TIERS.index(key.tier)
         columns.state[block] = STATES.index(key.state)
-        columns.site[block] = self.code(key.site)
+        columns.site[block] = self.names.number(key.site)
         columns.across[block] = key.scope == "site"
         for at, info in enumerate(infos):
             self._set_info(pool, at, info)
@@ -186,8 +183,8 @@ class Table:
         for row in (warm, cold):
             columns.set_profile(row, info.profile)
             columns.accuracy[row] = info.accuracy
-            columns.variant[row] = self.code(info.variant)
-            columns.architecture[row] = self.code(info.architecture)
+            columns.variant[row] = self.names.number(info.variant)
+            columns.architecture[row] = self.names.number(info.architecture)
         columns.cold_ms[warm] = 0.0
         columns.cold_ms[cold] = 0.0 if cold in pool.loaders else info.profile.load_ms
         self.shape[info.task] = self.shape.get(info.task, 0) + 1
@@ -207,6 +204,8 @@ class Table:
             self._free_blocks.setdefault(pool.size, []).append((pool.number, pool.first))
             for info in pool.infos:
                 self.shape[info.task] += 1
+        if old:
+            self.names.sweep(name for pool in self.by_key.values() for name in pool.names())
 
     # -- what is loaded ----------------------------------------------------------------------
 

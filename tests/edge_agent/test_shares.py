@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.queue.lanes import Lanes
-from edge_agent.queue.shares import CREDIT_MS, FIRST, SWEPT_AT, Shares
+from edge_agent.queue.shares import CREDIT_MS, FIRST, MOST, SWEPT_AT, Shares
 from protocol.bundles import estimate
 from tests.build import a_profile
 from tests.edge_agent.node import an_ask
@@ -214,6 +214,25 @@ def test_accounts_that_are_as_good_as_new_are_forgotten():
         account = shares.queued(f"t{at}", 1.0, 1.0, at)
         run(shares, account, 1.0, at)
     assert len(shares._accounts) <= SWEPT_AT  # noqa: SLF001
+
+
+def test_tenants_without_end_at_a_node_that_is_never_idle_are_forgotten_too():
+    shares, waits = Shares(), []
+    for at in range(5 * MOST):
+        waits.append(shares.queued(f"t{at}", 1.0, RUN_MS, 0.0))
+        if len(waits) > 2:
+            run(shares, waits.pop(0), RUN_MS, 0.0)
+    assert len(shares._accounts) <= 2 * (MOST + 2)  # noqa: SLF001
+
+
+def test_of_too_many_accounts_those_are_kept_that_have_had_most():
+    shares = Shares()
+    shares.queued("always", 1.0, RUN_MS, 0.0)
+    much = shares.queued("much", 1.0, 40 * RUN_MS, 0.0)
+    run(shares, much, 40 * RUN_MS, 0.0)
+    for at in range(3 * MOST):
+        run(shares, shares.queued(f"t{at}", 1.0, RUN_MS, 0.0), RUN_MS, 0.0)
+    assert shares.queued("much", 1.0, RUN_MS, 0.0) is much
 
 
 @settings(max_examples=50)
