@@ -14,6 +14,9 @@ from protocol.messages import Missed, Reach
 FRESH_S = 0.5
 """How long an answer to one site may be used again: sites have several routers, and all ping."""
 
+MAX_TOLD = 1024
+"""Sites whose answers are remembered: their names are their own word."""
+
 
 class Now(Protocol):
     """As much of a clock as is needed here."""
@@ -47,6 +50,8 @@ class Below:
             for task in sorted(self._view.tasks)
             for line in reach(self._view.groups(task), policy, now=now, hops=hops)
         )
+        if len(self._told) >= MAX_TOLD:
+            self._told.clear()
         self._told[site] = now, found
         return found
 

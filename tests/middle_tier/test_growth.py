@@ -2,6 +2,8 @@
 
 import pytest
 
+from edge_agent.clock import ManualClock
+from middle_tier.routing.below import MAX_TOLD, Below
 from middle_tier.scheduler.plan import choose, explain
 from middle_tier.scheduler.types import Policy
 from middle_tier.view import View
@@ -83,3 +85,10 @@ def test_a_task_that_comes_back_is_planned_for_as_before():
         view.groups("digits")
     describe(view, 300, now=200.0)
     assert not reasons(view, 200.0)
+
+
+def test_sites_that_make_up_their_names_in_pings_leave_few_answers_behind():
+    below = Below(a_view((a_node(), [info()])), ManualClock(), lambda _: None)
+    for at in range(2 * MAX_TOLD):
+        assert below.reach(Policy(), f"made-up-{at}")
+    assert repr(below) == f"<Below site-1 | {MAX_TOLD} sites told>"
