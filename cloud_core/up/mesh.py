@@ -4,6 +4,7 @@ What it consists of is topology's to say; showing it is the command's.
 """
 
 import logging
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -24,10 +25,13 @@ from cloud_core.up.state import ProcessState, State
 from cloud_core.up.topology import CLOUD, SITE, Ports, Setting, Topology, edges_of, planned
 from edge_agent.clock import Clock
 from edge_agent.config import Config
+from protocol.errors import MeshError
 
 log = logging.getLogger(__name__)
 
 GATE_PORT = 8080
+LEAST_BYTES = 20_000_000
+"""Of free disk, without which none is started: a new mesh writes 4 MB, and its logs grow."""
 
 
 class UpConfig(Config):
@@ -73,6 +77,11 @@ class Mesh:
         )
 
     @property
+    def logs(self) -> Path:
+        """Where its processes' logs are."""
+        return self.layout.log("up").parent
+
+    @property
     def failing(self) -> Kept | None:
         """A process that dies as often as it is started."""
         return next((one for one in self._kept if one.deaths > 2), None)  # noqa: PLR2004
@@ -100,6 +109,7 @@ async def running(
         if left is not None:
             tell("an earlier mesh here ended without a goodbye: clearing up after it")
             _clear(left, layout)
+        _room(layout)
         signed.sign(layout, bundles.demo(), config.bundles, clock.wall)
         minted = tokens.kept(layout, clock.wall())
         issued = tuple(tokens.described(token) for token in minted.values())
@@ -113,6 +123,16 @@ async def running(
                 yield mesh
             finally:
                 mesh.enter("stopping")
+
+
+def _room(layout: Layout) -> None:
+    """Said at once: with a full disk all processes would begin, fail and begin again."""
+    free = shutil.disk_usage(layout.root).free
+    if free < LEAST_BYTES:
+        raise MeshError(
+            f"{free / 1e6:.0f} MB are free at {layout.root}: a mesh needs {LEAST_BYTES / 1e6:.0f}",
+            "free some, or give another --dir",
+        )
 
 
 def _setting(config: UpConfig, layout: Layout, now: float, tell: Callable[[str], None]) -> Setting:

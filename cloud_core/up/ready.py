@@ -30,6 +30,9 @@ class Starting(Protocol):
     token: str
 
     @property
+    def logs(self) -> Path: ...
+
+    @property
     def failing(self) -> Kept | None: ...
 
     def enter(self, phase: Any, doing: str = "") -> None: ...  # noqa: ANN401  # a phase of State
@@ -80,7 +83,7 @@ async def answering(mesh: Starting, clock: Clock, tell: Callable[[str], None]) -
                 raise _failure(mesh.failing)
             if clock.now() > end:
                 raise MeshError(
-                    f"after {PATIENCE_S:g} s {doing}", "the logs folder says what they do"
+                    f"after {PATIENCE_S:g} s {doing}", f"what they say is in {mesh.logs}"
                 )
             await clock.sleep(POLL_S)
 
