@@ -125,6 +125,12 @@ def disk(layout: Layout) -> Finding:
 
 def mesh(layout: Layout) -> Iterator[Finding]:
     state = running(layout)
+    if state is None and layout.founded:
+        said = f"{layout.root} is of `tiermesh init`: what runs is not looked at"
+        yield Finding(
+            "OK", "mesh", said, "ask its gate: tiermesh nodes list --url https://HOST:8080"
+        )
+        return
     if state is None:
         if read(layout) is None:
             yield Finding("OK", "mesh", f"none is running in {layout.root}", "tiermesh up")

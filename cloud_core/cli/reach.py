@@ -72,13 +72,13 @@ def where(context: typer.Context, url: str | None, token: str | None, folder: Pa
 
     Raises `MisusedError` for a URL that a token must not be sent to.
     """
-    around = context.ensure_object(Surroundings)
-    state = running(layout(folder))
+    around, place = context.ensure_object(Surroundings), layout(folder)
+    state = running(place)
     chosen = url or around.url or (state.url if state else None)
     if chosen is None:
-        raise UnreachableError(
-            f"no mesh is running in {folder}", "start one with `tiermesh up`, or give --url"
-        )
+        how = "give its gate with --url https://HOST:8080, or in TIERMESH_URL"
+        mend = how if place.founded else "start one with `tiermesh up`, or give --url"
+        raise UnreachableError(f"no mesh is running in {folder}", mend)
     ca = around.ca or _kept(folder, chosen)
     try:
         pinned.place(chosen, ca)

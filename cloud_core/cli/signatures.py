@@ -10,13 +10,15 @@ from protocol.errors import MeshError
 
 SOON = 0.25
 """Of a signature's lifetime: with less left than this somebody should look."""
+PUBLISH = "nodes run what is published: tiermesh bundles publish FOLDER --dir ..."
 RENEW = "renew them: tiermesh bundles renew"
 
 
 def findings(layout: Layout, now: float) -> Iterator[Finding]:
     made = repository(layout, lambda: now)
     if not made.store.exists:
-        yield Finding("OK", "signed", f"no bundles are published in {layout.root}", "tiermesh up")
+        mend = "they are published where the cloud runs" if layout.founded else "tiermesh up"
+        yield Finding("OK", "signed", f"no bundles are published in {layout.root}", mend)
         return
     try:
         trusted = made.believed()
@@ -35,6 +37,5 @@ def findings(layout: Layout, now: float) -> Iterator[Finding]:
             yield Finding("FAIL" if share <= 0 else "WARN", "signed", said, RENEW)
     first = min(left, key=trusted.expires)
     said = f"{len(catalog) - len(wrong)} of {len(catalog)} versions hold"
-    yield Finding(
-        "OK", "signed", f"{said}; first to expire: {first}, {trusted.expires(first):%Y-%m-%d}"
-    )
+    said += f"; first to expire: {first}, {trusted.expires(first):%Y-%m-%d}"
+    yield Finding("OK", "signed", said, "" if catalog else PUBLISH)

@@ -11,6 +11,11 @@ class Layout:
     root: Path
 
     @property
+    def founded(self) -> bool:
+        """Whether `tiermesh init` has made it, or a machine's part of it; else it is `up`'s."""
+        return any((self.root / path).exists() for path in ("ca.crt", "ca/ca.crt"))
+
+    @property
     def state(self) -> Path:
         """What runs now, as `tiermesh down`, `ask` and the second `up` read it."""
         return self.root / "state.json"

@@ -130,3 +130,14 @@ entry.main()
 """
     run_ = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run_.returncode, run_.stderr) == (130, "")
+
+
+def test_in_a_folder_of_init_nobody_is_sent_to_up(tmp_path, capsys):
+    assert run(["init", str(tmp_path), "--hub", "hub.example.org", "--site", "far=far"], {}) == 0
+    for folder in (tmp_path, tmp_path / "hub", tmp_path / "far", tmp_path / "device"):
+        capsys.readouterr()
+        assert run(["doctor", "--dir", str(folder)], {}) in (0, 1)
+        assert run(["nodes", "list", "--dir", str(folder)], {}) == 1
+        said = capsys.readouterr()
+        assert "tiermesh up" not in said.out + said.err
+        assert "--url https://HOST:8080" in said.err
