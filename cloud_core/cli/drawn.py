@@ -119,4 +119,6 @@ def _decision(one: Mapping[str, Any]) -> tuple[object, ...]:
 def _text(value: float | None) -> str:
     if value is None:
         return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
     return f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"

@@ -251,7 +251,8 @@ def _changes(changes: list[Mapping[str, Any]]) -> None:
 def _line(found: Mapping[str, Any]) -> str:
     if not found["revision"]:
         return f"revision 0: {CONFIGURED}"
-    return f"revision {found['revision']}, {_when(found)}, by {found.get('by', '-')}"
+    note = f": {found['note']}" if found.get("note") else ""
+    return f"revision {found['revision']}, {_when(found)}, by {found.get('by', '-')}{note}"
 
 
 def _when(found: Mapping[str, Any]) -> str:
