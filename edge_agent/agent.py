@@ -13,6 +13,7 @@ from secrets import token_hex
 
 from edge_agent import capacity
 from edge_agent.audit import Audit
+from edge_agent.background import beside
 from edge_agent.bundles.store import Store
 from edge_agent.bus.base import Bus, Delivery
 from edge_agent.capacity import Moment, State
@@ -73,11 +74,11 @@ class Agent:
 
     def capacity(self, state: State | None = None) -> Capacity:
         """Its advert now."""
-        parts = self.parts
+        parts, now = self.parts, self.parts.clock.now()
         moment = Moment(
             sequence=next(self._sequence),
             state=state or self.state,
-            queue_ms=parts.serving.queue_ms(parts.clock.now()),
+            queue_ms=parts.serving.queue_ms(now) + parts.warming.measuring.left_ms(now),
             link=parts.advertiser.link,
             revision=parts.warming.revision,
         )
@@ -233,8 +234,7 @@ class Agent:
         self.parts.reception.draining = draining
         self.parts.advertiser.changed()
 
-    def _quiet(self, holding: Holding) -> None:
-        self.parts.warming.quiet(holding)
+    def _quiet(self, _: Holding) -> None:
         self._restocking.settle()
         if not self.parts.serving.open:
             self._idle.set()
@@ -271,6 +271,7 @@ async def running(
                 ControlSubject.pattern(site=config.site, node=config.node), agent.ordered
             ),
             parts.advertiser.running(agent.capacity),  # whoever hears of it may ask at once
+            beside(parts.warming.measuring.whenever_idle(), "measuring"),
         ):
             agent.warm_up()
             try:

@@ -44,7 +44,7 @@ def composed(
     inventory = Inventory(config, profiles, machine)
     able, unable = inventory.taken(store)
     holdings = Holdings(able, inventory.memory_bytes)
-    loader = Loader(profiles, load, threads=config.threads, hardware=machine)
+    loader = Loader(profiles, load, threads=config.threads, hardware=machine, now=clock.now)
     warming = Warming(holdings, loader, clock, measure_s=config.measure_s)
     reception = Reception(config, holdings.all, warming, unable)
     gathering = Gathering(bus)

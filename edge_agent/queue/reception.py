@@ -18,6 +18,9 @@ SPARE = 1.0
 """What may wait beyond the limit of the queue, in limits: only of tenants within their share."""
 
 
+BEHIND_MEASURING = "it would be late behind a run that measures the variant"
+
+
 class Admitted(NamedTuple):
     """An ask that will be run, unless it is cancelled or becomes too late."""
 
@@ -59,6 +62,7 @@ class Reception:
         self, ask: Ask, buffers: tuple[Bytes, ...], reply: Where, *, now: float, load: Load
     ) -> Admitted | Refusal:
         """Admit it or say why not."""
+        self._warming.measuring.asked(now)
         holding = self._holdings.get(ask.variant)
         if holding is None or holding.leaving or self.draining:
             return self._elsewhere(ask, load)
@@ -68,15 +72,18 @@ class Reception:
         if load.rows and self._full(ask, load, fitted.rows):
             return refusal(ask, "queue_full", f"{load.rows} rows wait", load.queue_ms)
         holding.forecast.forget(now)
-        cold_ms = self._warming.cold_ms(holding, now)
+        cold_ms, measuring_ms = self._warming.cold_ms(holding, now), holding.measuring_ms(now)
+        queue_ms = load.queue_ms + measuring_ms
         run_ms = holding.forecast.run_ms(fitted.rows, ask.percentile)
-        finish = finish_ms(link=0.0, transfer=0.0, queue=load.queue_ms, cold=cold_ms, run=run_ms)
+        finish = finish_ms(link=0.0, transfer=0.0, queue=queue_ms, cold=cold_ms, run=run_ms)
         due_ms = min(ask.budget_ms, ask.deadline_ms)
         if finish > due_ms:
             run_s = holding.forecast.run_s(fitted.rows, TYPICAL if ask.late else ask.percentile)
-            if cold_ms > 0.0 or not load.passes(ask, now + due_ms / 1e3, run_s):
+            waits = cold_ms > 0.0 or measuring_ms > 0.0
+            if waits or not load.passes(ask, now + due_ms / 1e3, run_s):
                 if not ask.late or finish > ask.deadline_ms:
-                    return refusal(ask, "deadline", "it would be late", load.queue_ms, finish)
+                    why = BEHIND_MEASURING if measuring_ms > 0.0 else "it would be late"
+                    return refusal(ask, "deadline", why, queue_ms, finish)
                 due_ms = inf
         if holding.state == "cold" and (refused := self._begin(holding, ask, now, load)):
             return refused

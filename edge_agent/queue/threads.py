@@ -3,6 +3,19 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+ResultT = TypeVar("ResultT")
+
+
+def on_loop(act: Callable[[ResultT], None]) -> Callable[[ResultT], None]:
+    """Return what brings a thread's result to `act`, on the event loop that runs now."""
+    loop = asyncio.get_running_loop()
+
+    def bring(result: ResultT) -> None:
+        loop.call_soon_threadsafe(act, result)
+
+    return bring
 
 
 class Threads:

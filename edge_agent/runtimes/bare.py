@@ -114,5 +114,5 @@ def _bindings(tensors: Sequence[FileTensor]) -> dict[str, Binding]:
 
 
 def _guess(batches: tuple[int, ...], size_bytes: int) -> Profile:
-    runs = dict.fromkeys(batches or (1,), estimate(GUESSED_RUN_MS))
+    runs = {rows: estimate(rows * GUESSED_RUN_MS) for rows in batches or (1,)}
     return Profile(load_ms=GUESSED_RUN_MS, memory_bytes=size_bytes, runs=runs)

@@ -11,6 +11,7 @@ from edge_agent.bundles.store import Held
 from edge_agent.queue.forecast import Forecast
 from edge_agent.queue.intake import Signature
 from edge_agent.runtimes.base import Runtime
+from edge_agent.stock.measurement import Measurement
 from protocol.bundles import RuntimePin
 from protocol.types import Profile
 
@@ -31,14 +32,16 @@ class Holding:
     state: Literal["cold", "loading", "warm"] = "cold"
     runtime: Runtime | None = None
     ready_at: float = 0.0
-    """While loading or measuring: when it should be over."""
+    """While loading: when it should be over."""
     used_at: float = 0.0
     in_use: int = 0
     """Its asks that wait or run."""
     busy: bool = False
     """A run, or a measurement, has the runtime now."""
+    measurement: Measurement | None = None
+    """What is known of its run times, until that is whole."""
     measuring: bool = False
-    """It is a measurement; over at `ready_at`."""
+    """The measurement has the runtime now: until the run under way is over, if somebody asks."""
     fault: str = ""
     """Why it was given up."""
     retry_at: float = 0.0
@@ -63,12 +66,13 @@ class Holding:
     @property
     def idle(self) -> bool:
         """Whether it may be replaced: nothing loads it, runs on it or waits for it."""
-        return self.state == "cold" or (self.free and not self.in_use)
+        return self.state == "cold" or (self.state == "warm" and not self.in_use)
 
     def become(self, other: "Holding") -> None:
         """Be another variant of this id; only while cold."""
         self.held, self.pin, self.signature = other.held, other.pin, other.signature
         self.forecast, self.memory_bytes = other.forecast, other.memory_bytes
+        self.measurement = other.measurement
         self.fault, self.retry_at, self.leaving = "", 0.0, False
 
     def cold_ms(self, now: float) -> float:
@@ -77,7 +81,13 @@ class Holding:
             return self.profile.load_ms
         if self.state == "loading":
             return max(OVERDUE * self.profile.load_ms, (self.ready_at - now) * 1e3)
-        return max(0.0, (self.ready_at - now) * 1e3) if self.measuring else 0.0
+        return 0.0
+
+    def measuring_ms(self, now: float) -> float:
+        """What is left of the run that measures it; it is the last one when somebody asks."""
+        if not self.measuring or self.measurement is None:
+            return 0.0
+        return max(0.0, self.measurement.until - now) * 1e3
 
 
 class Holdings:

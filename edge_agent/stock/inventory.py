@@ -8,6 +8,7 @@ from edge_agent.queue.forecast import Forecast
 from edge_agent.queue.intake import Signature
 from edge_agent.runtimes import registry
 from edge_agent.stock.holdings import Holding
+from edge_agent.stock.measurement import completed
 from protocol.bundles import Format, RuntimePin
 
 MEMORY_SHARE = 0.5
@@ -50,7 +51,8 @@ def pins(config: AgentConfig) -> dict[Format, RuntimePin]:
 
 def _holding(held: Held, pin: RuntimePin, profiles: Profiles, hardware: str) -> Holding:
     """With what was measured here before, else with the builder's figures."""
-    profile = profiles.get(held.variant, pin, hardware) or held.variant.profile
+    known = profiles.get(held.variant, pin, hardware) or held.variant.profile
+    profile = known.but(runs=completed(known.runs, held.variant))
     return Holding(
         held=held,
         pin=pin,

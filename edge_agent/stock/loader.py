@@ -8,17 +8,19 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 
 from edge_agent import profiler
 from edge_agent.bundles import smoke
+from edge_agent.bundles.store import Held
 from edge_agent.profiler import Now, Profiles
 from edge_agent.queue.threads import Threads
 from edge_agent.runtimes import registry
 from edge_agent.runtimes.base import Runtime
 from edge_agent.stock.holdings import Holding
-from protocol.bundles import Format, Task, Variant
+from edge_agent.stock.measurement import Measurement
+from protocol.bundles import Format, RuntimePin, Task, Variant
 from protocol.errors import ExecutionError, MeshError, UntrustedError
-from protocol.types import Profile
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,16 @@ class Unloadable:
     for_good: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """A variant that is loaded, as it was when its measurement went on."""
+
+    held: Held
+    pin: RuntimePin
+    runtime: Runtime
+    measurement: Measurement
+
+
 class Loader:
     """The loader's thread. Each job ends with a call of `done` on that thread."""
 
@@ -56,6 +68,7 @@ class Loader:
         self._hardware = hardware
         self._now = now
         self._thread = Threads(1, "load")
+        self._halted = Event()
 
     def prepare(self, formats: Iterable[Format]) -> None:
         """Import the runtimes that these need, except torch: seconds and memory few nodes want."""
@@ -76,11 +89,18 @@ class Loader:
         """Close what is evicted, then load."""
         self._thread.submit(lambda: done(self._loaded(holding, evicted)))
 
-    def measure(
-        self, holding: Holding, warm: Warm, budget_s: float, done: Callable[[Profile | None], None]
-    ) -> None:
-        """Measure it; nobody else may call its runtime meanwhile."""
-        self._thread.submit(lambda: done(self._measured(holding, warm, budget_s)))
+    def measure(self, one: Unmeasured, done: Callable[[Measurement | None], None]) -> None:
+        """Go on with its measurement, until that is whole or `halt` is called.
+
+        Nobody else may call its runtime, or look at what is known, meanwhile. One at a time. `done`
+        gets what is known; nothing if it does not run.
+        """
+        self._halted.clear()
+        self._thread.submit(lambda: done(self._measured(one)))
+
+    def halt(self) -> None:
+        """Measure no more than the run under way."""
+        self._halted.set()
 
     def dispose(self, runtimes: Sequence[Runtime]) -> None:
         """Give back their memory."""
@@ -121,30 +141,30 @@ class Loader:
             raise
         return runtime
 
-    def _measured(self, holding: Holding, warm: Warm, budget_s: float) -> Profile | None:
-        variant, task = holding.held.variant, holding.held.task
+    def _measured(self, one: Unmeasured) -> Measurement | None:
+        variant = one.held.variant
         try:
-            profile = profiler.measure(
-                warm.runtime,
-                task,
-                variant,
-                load_ms=warm.load_ms,
-                memory_bytes=warm.memory_bytes,
-                budget_s=budget_s,
-                now=self._now,
-                sample=holding.held.goldens()[0] or None,
-            )
+            profiler.go_on(
+                one.measurement, one.runtime, one.held.task,
+                now=self._now, sample=one.held.goldens()[0] or None, halted=self._halted.is_set,
+            )  # fmt: skip
         except MeshError as error:
             log.warning("%s is not measured: %s", variant.id, error)
             return None
         except Exception:  # the border to foreign code, which raises what it likes
             log.exception("%s is not measured", variant.id)
             return None
+        if one.measurement.rows is None:
+            self._keep(one)
+        return one.measurement
+
+    def _keep(self, one: Unmeasured) -> None:
+        """Only what is whole: the next session would not go on with it."""
+        variant = one.held.variant
         try:
-            self._profiles.put(variant, holding.pin, self._hardware, profile)
+            self._profiles.put(variant, one.pin, self._hardware, one.measurement.profile())
         except OSError as error:  # a full disk: it is measured again after a restart
             log.warning("the profile of %s is not kept: %s", variant.id, error.strerror)
-        return profile
 
 
 def _prepare(form: Format) -> None:

@@ -1,30 +1,26 @@
-"""What is loaded, measured and evicted, and when. How that is done is loader's, on its thread.
+"""What is loaded and evicted, and when. How that is done is loader's, on its thread.
 
 Everything here runs on the event loop, in callbacks; nothing waits.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
-from typing import TypeVar
 
 from edge_agent.clock import Clock
 from edge_agent.queue.forecast import Forecast
+from edge_agent.queue.threads import on_loop
 from edge_agent.runtimes.base import Runtime
 from edge_agent.stock.holdings import Holding, Holdings
 from edge_agent.stock.loader import Loader, Unloadable, Warm
+from edge_agent.stock.measuring import Measuring
 from protocol.types import Profile
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 30.0
 """A variant that did not load is not tried again before; one whose bytes are wrong never is."""
-
-IN_PASSING = 0.2
-"""Share of the time for measuring that is taken when asks are coming in already."""
-
-ResultT = TypeVar("ResultT")
 
 Then = Callable[[str], None]
 """Told the fault, or an empty string when there was none."""
@@ -48,9 +44,10 @@ class Warming:
         self._holdings = holdings
         self._loader = loader
         self._clock = clock
-        self._measure_s = measure_s
+        self.measuring = Measuring(
+            holdings, loader, clock, measure_s=measure_s, stopped=self._measured
+        )
         self._loads_end = 0.0
-        self._unmeasured: dict[str, Warm] = {}
         self._thens: dict[str, list[Then]] = {}
 
     def prepare(self) -> None:
@@ -68,10 +65,12 @@ class Warming:
         evicted = self._holdings.room_for(holding)
         if evicted is None:
             return False
+        self.measuring.give_way()
         now = self._clock.now()
         self._loads_end = max(now, self._loads_end) + holding.profile.load_ms / 1e3
         holding.state, holding.ready_at = "loading", self._loads_end
-        self._loader.load(holding, self._cooled(evicted), _on_loop(self._loaded, holding))
+        loaded = on_loop(partial(self._loaded, holding))
+        self._loader.load(holding, self._cooled(evicted), loaded)
         self.changed()
         return True
 
@@ -81,8 +80,11 @@ class Warming:
         return before_s * 1e3 + holding.cold_ms(now)
 
     def load(self, holding: Holding, then: Then) -> None:
-        """As `want`, and say how it ended; at once when it is warm already."""
-        if holding.free:
+        """As `want`, and say how it ended; at once when it is warm already.
+
+        What is measured after its load is ready when that is over, or gives way to somebody.
+        """
+        if holding.state == "warm" and not holding.measuring:
             then("")
         elif not self.want(holding):
             then("it does not fit beside what is in use")
@@ -93,22 +95,16 @@ class Warming:
         """Give back its memory, or say why not."""
         if holding.state == "cold":
             return ""
-        if not holding.free or holding.in_use:
+        if not holding.idle:
             return "it is in use"
+        self.measuring.give_way()
         self._loader.dispose(self._cooled([holding]))
         self.changed()
         return ""
 
-    def quiet(self, holding: Holding) -> None:
-        """Nothing waits for it now: the moment for measuring what was not."""
-        warm = self._unmeasured.pop(holding.id, None)
-        if warm is not None:
-            self._measure(holding, warm, IN_PASSING * self._measure_s)
-
     async def close(self) -> None:
         """Give back everything; the caller has seen to it that nothing runs."""
-        self._measure_s = 0.0
-        self._unmeasured.clear()
+        self.measuring.end()
         await self._loader.finished()
         self._loader.dispose(self._cooled(self._holdings.resident()))
         await self._loader.close()
@@ -119,7 +115,6 @@ class Warming:
         for holding in holdings:
             log.info("%s is evicted", holding.id)
             holding.state, holding.runtime = "cold", None
-            self._unmeasured.pop(holding.id, None)
         return runtimes
 
     def _loaded(self, holding: Holding, result: Warm | Unloadable) -> None:
@@ -135,13 +130,9 @@ class Warming:
         holding.runtime, holding.state, holding.fault = warm.runtime, "warm", ""
         holding.memory_bytes = warm.memory_bytes
         holding.used_at = self._clock.now()
-        if holding.profile.measured or self._measure_s <= 0:
+        self.measuring.loaded(holding, warm)
+        if not holding.measuring:
             self._ready(holding)
-        elif holding.in_use:
-            self._unmeasured[holding.id] = warm
-            self._ready(holding)
-        else:
-            self._measure(holding, warm, self._measure_s)
 
     def _is_unloadable(self, holding: Holding, result: Unloadable) -> None:
         holding.state, holding.fault = "cold", result.detail
@@ -152,17 +143,12 @@ class Warming:
         self.failed(holding, result.detail)
         self._tell(holding, result.detail)
 
-    def _measure(self, holding: Holding, warm: Warm, budget_s: float) -> None:
-        holding.busy = holding.measuring = True
-        holding.ready_at = self._clock.now() + budget_s
-        self._loader.measure(holding, warm, budget_s, _on_loop(self._measured, holding))
-
     def _measured(self, holding: Holding, profile: Profile | None) -> None:
-        holding.busy = holding.measuring = False
         if profile is not None:
             holding.forecast = Forecast(profile)
             self.revision += 1
-        self._ready(holding)
+        if holding.state != "loading":  # again: it was evicted meanwhile
+            self._ready(holding)
         self.changed()
 
     def _ready(self, holding: Holding) -> None:
@@ -172,18 +158,6 @@ class Warming:
     def _tell(self, holding: Holding, fault: str) -> None:
         for then in self._thens.pop(holding.id, ()):
             then(fault)
-
-
-def _on_loop(
-    act: Callable[[Holding, ResultT], None], holding: Holding
-) -> Callable[[ResultT], None]:
-    """Bring a result from the loader's thread to the event loop."""
-    loop = asyncio.get_running_loop()
-
-    def bring(result: ResultT) -> None:
-        loop.call_soon_threadsafe(act, holding, result)
-
-    return bring
 
 
 def _ignored(*_: object) -> None:

@@ -6,6 +6,7 @@ import pytest
 from edge_agent import profiler
 from edge_agent.profiler import Profiles
 from edge_agent.runtimes import registry
+from edge_agent.stock import measurement
 from protocol.bundles import RuntimePin, estimate
 from protocol.types import Latency
 from tests.build import a_profile, a_task, a_variant
@@ -65,15 +66,38 @@ def test_the_budget_is_kept_and_the_smallest_batch_is_always_measured():
     assert runtime.time <= 1.0
 
 
-def test_sizes_are_left_out_once_the_budget_is_used_up():
+def test_sizes_are_not_run_once_the_budget_is_used_up():
     runtime = Timed(lambda rows: rows * 0.01)
     profile = measured(runtime, budget_s=0.5)
-    assert set(profile.runs) < {1, 2, 4, 8, 16, 32}
+    assert max(runtime.rows) < 32
+    assert {size for size, run in profile.runs.items() if run.count} == set(runtime.rows)
     assert runtime.time <= 1.0
 
 
+def test_it_says_when_the_run_under_way_should_be_over():
+    class Looks(Timed):
+        def infer(self, inputs):
+            untils.append(known.until - self.time)
+            return super().infer(inputs)
+
+    untils, runtime = [], Looks(lambda _: 0.25)
+    known = measurement.Measurement(a_variant(max_batch=1), 0.5, load_ms=5.0, memory_bytes=7)
+    profiler.go_on(known, runtime, a_task(), now=runtime.now)
+    assert untils[:2] == pytest.approx([0.001, 0.25])  # the builder's figure, then its own
+
+
+def test_between_two_runs_it_can_be_halted_and_goes_on_later():
+    runtime = Timed(lambda _: 0.01)
+    known = measurement.Measurement(a_variant(max_batch=1), 1.0, load_ms=5.0, memory_bytes=7)
+    profiler.go_on(known, runtime, a_task(), now=runtime.now, halted=lambda: len(runtime.rows) == 4)
+    assert runtime.rows == [1] * 4
+    profiler.go_on(known, runtime, a_task(), now=runtime.now)
+    assert runtime.time == pytest.approx(1.0)
+    assert known.rows is None
+
+
 def test_the_first_runs_are_not_counted():
-    runtime = Timed(lambda _: 1.0 if len(runtime.rows) <= profiler.WARM_UP_RUNS else 0.001)
+    runtime = Timed(lambda _: 1.0 if len(runtime.rows) <= measurement.WARM_UP_RUNS else 0.001)
     assert measured(runtime, max_batch=1).runs[1].ms[-1] == pytest.approx(1.0)
 
 
@@ -83,7 +107,7 @@ def test_a_larger_batch_is_never_predicted_to_be_faster():
 
 
 def test_percentiles_are_those_of_the_samples():
-    latency = profiler.distribution([float(n) for n in range(101)])
+    latency = measurement.distribution([float(n) for n in range(101)])
     assert latency.ms[:4] == (50, 90, 95, 99)
     assert latency.count == 101
 
@@ -99,9 +123,9 @@ def test_a_single_run_is_no_proof_that_all_take_as_long():
 
 def test_what_enough_samples_show_stands_whatever_was_thought_before():
     before = Latency(ms=(10, 20, 30, 40, 50))
-    latency = profiler.distribution([1.0] * 15 + [1.1] * 5, before)
+    latency = measurement.distribution([1.0] * 15 + [1.1] * 5, before)
     assert latency.ms == pytest.approx((1.0, 1.1, 1.1, 4.0, 5.0))
-    assert profiler.distribution([1.0, 9.0] * 5, before).ms[-1] == pytest.approx(25.0)
+    assert measurement.distribution([1.0, 9.0] * 5, before).ms[-1] == pytest.approx(25.0)
 
 
 def test_golden_rows_are_repeated_to_fill_a_batch():
