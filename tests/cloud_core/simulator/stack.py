@@ -88,7 +88,7 @@ def a_config(node, folder):
     fleet = node.kind.fleet
     return AgentConfig(
         node=node.name, site=node.site, tier=fleet.tier, price=fleet.price, hardware=fleet.name,
-        memory_bytes=int(fleet.memory_mb * 1e6), state_dir=folder / node.name, measure_s=0.0,
+        memory_bytes=int(fleet.memory_mb * 1e6), state_dir=folder / node.name, measure_s=0.5,
         inline_below_ms=0.0, mbps=1e6, period_s=1000.0, drain_s=0.0,
     )  # fmt: skip
 
@@ -98,7 +98,8 @@ def a_store(kind: Kind) -> Store:
     for info in kind.infos:
         held = kind.holding(info.variant).held
         digest = digest_key(sha256(b"x").hexdigest())
-        variant = held.variant.model_copy(update={"size_bytes": 1, "digest": digest})
+        profile = held.variant.profile.but(measured=False)  # each node measures for itself
+        variant = held.variant.but(size_bytes=1, digest=digest, profile=profile)
         store.add(replace(held, variant=variant), b"x")
     return store
 
@@ -128,9 +129,12 @@ async def quiet(stepped, agents):
         await settle()
         parts = [agent.parts for agent in agents]
         runs = sum(len(part.serving._ends) for part in parts)  # noqa: SLF001  # nothing else tells
-        # Of several loads on one node one is under way, the others wait for it.
+        # Of loads and measurements on one node one is under way, the others wait for it.
         loads = sum(
-            any(holding.state == "loading" for holding in part.holdings.all.values())
+            any(
+                holding.state == "loading" or holding.measuring
+                for holding in part.holdings.all.values()
+            )
             for part in parts
         )
         if stepped.begun - stepped.over == runs + loads:
