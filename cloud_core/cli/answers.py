@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 
 from cloud_core.cli import show
 from edge_agent.runtimes.base import DTYPES, Array
@@ -51,7 +52,8 @@ def document(task: str, result: Result) -> dict[str, Any]:
 def show_result(task: str, result: Result) -> None:
     """Print the outputs, and how they came about."""
     for name, array in result.outputs.items():
-        show.console.print(f"[bold]{task}[/] {outcome(name, array)}", highlight=False)
+        said = escape(outcome(name, array))
+        show.console.print(f"[bold]{task}[/] {said}", highlight=False)
     show.fields((name, figure(name, getattr(result, name))) for name in FIELDS)
 
 
@@ -81,7 +83,7 @@ def show_plan(plan: Mapping[str, Any]) -> None:
     """Print the candidates, best first, and why each other one is out."""
     ranked, late = plan["ranked"], plan.get("fallback", ())
     if not ranked:
-        show.console.print("; ".join(("nothing meets the want now", *could(plan))), highlight=False)
+        show.plain("; ".join(("nothing meets the want now", *could(plan))))
     if ranked or late:
         title = "candidates, best first" if ranked else "late, as the policy takes the fastest"
         show.table(CANDIDATE, (_candidate(one) for one in ranked or late), title=title)

@@ -40,4 +40,4 @@ def _say(words: str, *, as_json: bool, stopped: bool) -> None:
     if as_json:
         show.as_json({"stopped": stopped})
     else:
-        show.console.print(words, highlight=False)
+        show.plain(words)

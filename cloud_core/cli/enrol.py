@@ -117,4 +117,4 @@ def change(place: Where, name: str, event: str, *, as_json: bool) -> None:
         show.as_json(done)
     else:
         said = f"{done['site']}/{done['node']} is {done['state']}"
-        show.console.print(said, highlight=False)
+        show.plain(said)

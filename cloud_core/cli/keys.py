@@ -1,5 +1,6 @@
 """`tiermesh keys`: the keys of a mesh, put away safely and brought back."""
 
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -25,7 +26,12 @@ SETTLED_S = 2.0
 
 Passphrase = Annotated[
     Path | None,
-    typer.Option("--passphrase-file", help="Read the passphrase here instead of asking for it."),
+    typer.Option(
+        "--passphrase-file",
+        help="Read the passphrase here instead of asking for it.",
+        exists=True,
+        dir_okay=False,
+    ),
 ]
 
 
@@ -62,7 +68,10 @@ def restore(
     """Bring keys back into the mesh's folder, while the mesh is down."""
     place = layout(folder)
     if running(place) is not None:
-        raise ConflictError(f"the mesh in {place.root} runs", "stop it first: `tiermesh down`")
+        raise ConflictError(
+            f"the mesh in {place.root} runs",
+            f"stop it first: tiermesh down --dir {shlex.quote(str(place.root))}",
+        )
     if not file.exists():
         raise UnknownError(f"no file {file}", "give the file that `tiermesh keys backup` made")
     audit = audit_log(place)
@@ -88,4 +97,4 @@ def _tell(file: Path, names: list[str], what: str, *, as_json: bool) -> None:
     if as_json:
         show.as_json({"file": str(file), "files": names})
     else:
-        show.console.print(f"{what}: {len(names)} files", highlight=False)
+        show.plain(f"{what}: {len(names)} files")

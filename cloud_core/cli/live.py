@@ -32,7 +32,7 @@ class Asked:
 async def watching(state: Callable[[], State]) -> None:
     """Show the mesh until cancelled; on anything but a terminal, only say how to stop it."""
     if not show.console.is_terminal:
-        show.console.print("running until SIGINT or SIGTERM", highlight=False)
+        show.plain("running until SIGINT or SIGTERM")
         await asyncio.Event().wait()
     now = state()
     with Live(console=show.console, auto_refresh=False, transient=True) as screen:
@@ -76,7 +76,7 @@ def show_query(query: First) -> None:
         if array.ndim == 3:  # noqa: PLR2004  # a batch of one, height, width
             show.plain(picture(array[0]))
         else:
-            show.console.print(f"{name} {list(array.shape)}", highlight=False)
+            show.plain(f"{name} {list(array.shape)}")
 
 
 def picture(image: Array) -> str:

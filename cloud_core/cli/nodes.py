@@ -39,7 +39,7 @@ def list_(
     else:
         show.table(COLUMNS, (row(node) for node in by_tier(nodes)))
     for said in silent:
-        show.aside.print(said, highlight=False, soft_wrap=True)
+        show.remark(said)
 
 
 @app.command("show")
@@ -171,7 +171,7 @@ def _order(place: Where, name: str, verb: str, *, as_json: bool) -> None:
     if as_json:
         show.as_json(done)
     else:
-        show.console.print(f"{verb}: {advert['site']}/{advert['node']}", highlight=False)
+        show.plain(f"{verb}: {advert['site']}/{advert['node']}")
 
 
 def _runs(one: Mapping[str, Any]) -> tuple[str, ...]:

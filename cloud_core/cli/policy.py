@@ -54,10 +54,10 @@ def show_(
     if as_json:
         show.as_json(found)
         return
-    show.aside.print(_line(found), highlight=False)
+    show.remark(_line(found))
     show.plain(found.get("text") or json.dumps(found["policy"], indent=1))
     if "fault" in found:
-        show.aside.print(f"a newer one is not in force: {found['fault']}", highlight=False)
+        show.remark(f"a newer one is not in force: {found['fault']}")
 
 
 @app.command()
@@ -81,7 +81,7 @@ def check(
     if as_json:
         show.as_json({"ok": True, "policy": policy.model_dump(mode="json")})
     else:
-        show.console.print(f"{file}: good", highlight=False)
+        show.plain(f"{file}: good")
 
 
 @app.command()
@@ -151,7 +151,7 @@ def apply(  # noqa: PLR0913  # one parameter an option
         show.as_json({**made, "changes": checked["changes"]})
         return
     _changes(checked["changes"])
-    show.console.print(_line(made), highlight=False)
+    show.plain(_line(made))
 
 
 @app.command()
@@ -170,7 +170,7 @@ def history(
         return
     show.table(("revision", "in force", "applied", "by", "note"), kept_rows(found))
     if not found["in_force"]:
-        show.aside.print(f"in force: {CONFIGURED}", highlight=False)
+        show.remark(f"in force: {CONFIGURED}")
 
 
 @app.command()
@@ -191,7 +191,7 @@ def rollback(
     if as_json:
         show.as_json(made)
     else:
-        show.console.print(_line(made), highlight=False)
+        show.plain(_line(made))
 
 
 def kept_rows(found: Mapping[str, Any]) -> list[tuple[object, ...]]:
@@ -232,7 +232,7 @@ def _text(file: Path, *, as_json: bool) -> str:
         if not as_json:
             for fault in error.faults[1:]:
                 said = f"{file}: {fault} ({fault.hint})"
-                show.aside.print(said, highlight=False, markup=False, soft_wrap=True)
+                show.remark(said)
         raise
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
@@ -242,7 +242,7 @@ def _text(file: Path, *, as_json: bool) -> str:
 
 def _changes(changes: list[Mapping[str, Any]]) -> None:
     if not changes:
-        show.console.print("it changes nothing", highlight=False)
+        show.plain("it changes nothing")
         return
     rows = [(one["field"], one["old"], one["new"]) for one in changes]
     show.table(("field", "now", "then"), rows)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 import uvloop
+from rich.markup import escape
 
 from cloud_core.cli import show
 from cloud_core.cli.reach import HOME, Dir, Json, layout
@@ -59,7 +60,7 @@ def serve(  # noqa: PLR0913  # one parameter an option
     for path in files:
         if path.suffix == ".pt2":
             show.aside.print(
-                f"[yellow]warning:[/] {path} is code: loading it runs what is in it. "
+                f"[yellow]warning:[/] {escape(str(path))} is code: loading it runs what is in it. "
                 "Serve only what you trust.",
                 highlight=False,
             )
@@ -80,7 +81,7 @@ def _port(asked: int | None) -> int:
         return ports.claimed(asked) if asked else 0
     if ports.is_free(GATE_PORT):
         return GATE_PORT
-    show.aside.print(f"port {GATE_PORT} is taken: taking another", highlight=False)
+    show.remark(f"port {GATE_PORT} is taken: taking another")
     return 0
 
 
@@ -110,13 +111,14 @@ def _say(place: Layout, served: Served, *, as_json: bool) -> None:
         return
     show.console.print(f"serving at [bold]{served.url}[/]", highlight=False)
     if served.token:
-        show.console.print("the token, for the header Authorization: Bearer", highlight=False)
+        show.plain("the token, for the header Authorization: Bearer")
         show.plain(served.token)
     token = place.token("operator") if served.token else None
     for task in served.tasks:
         tensors = ", ".join(f"{a.name} {a.datatype} {list(a.shape)}" for a in task.inputs)
-        show.console.print(f"\n[bold]{task.name}[/] takes {tensors}", highlight=False, markup=True)
+        said = escape(tensors)
+        show.console.print(f"\n[bold]{task.name}[/] takes {said}", highlight=False)
         body = place.root / f"serve-{task.name}.json"
         query = first.written(task, filled(task, 1), body)
         show.plain(first.curl(served.url, query.task, query.body, token))
-    show.console.print("\nCtrl-C stops it", highlight=False)
+    show.plain("\nCtrl-C stops it")

@@ -30,6 +30,11 @@ def plain(words: str) -> None:
     print(words)  # noqa: T201  # this is what the command is for
 
 
+def remark(words: str) -> None:
+    """Print words beside the result, as they are."""
+    aside.print(words, highlight=False, markup=False, soft_wrap=True)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
     """Print rows under headings; numbers to the right.
 

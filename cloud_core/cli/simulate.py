@@ -98,7 +98,7 @@ def _shown(results: Results, report: Path | None) -> None:
         highlight=False,
     )
     if report is not None:
-        show.console.print(f"report: {report}", highlight=False)
+        show.plain(f"report: {report}")
 
 
 def _row(name: str, one: Figures) -> tuple[object, ...]:

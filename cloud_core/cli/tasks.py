@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
+from rich.markup import escape
 
 from cloud_core.cli import show
 from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, where
@@ -61,7 +62,8 @@ def _row(task: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _show(task: Mapping[str, Any]) -> None:
-    show.console.print(f"[bold]{task['name']}[/] {task['description']}", highlight=False)
+    said = escape(task["description"])
+    show.console.print(f"[bold]{task['name']}[/] {said}", highlight=False)
     tensors = [(way, axes) for way in ("inputs", "outputs") for axes in task[way]]
     show.table(
         ("", "tensor", "type", "shape"),

@@ -1,8 +1,8 @@
 """`tiermesh tenants`: who may ask, for what, and how much."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import quote
 
 import typer
@@ -10,18 +10,48 @@ import typer
 from cloud_core.cli import natives, show
 from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, where
 from cloud_core.cli.sending import sent
+from protocol.errors import BadNameError
+from protocol.names import check_name
+from protocol.tokens import Scope
+from protocol.types import Tier
 
 app = typer.Typer(help="The tenants of the mesh.", no_args_is_help=True)
 app.command("credentials")(natives.credentials)
 
+
+def _among(known: tuple[str, ...]) -> Callable[[list[str] | None], list[str] | None]:
+    def check(given: list[str] | None) -> list[str] | None:
+        for one in given or ():
+            if one not in known:
+                raise typer.BadParameter(f"{one!r} is none of {', '.join(known)}")
+        return given
+
+    return check
+
+
 Scopes = Annotated[
-    list[str] | None, typer.Option("--scope", help="ask, plan, read or operate; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--scope",
+        help="ask, plan, read or operate; repeatable.",
+        callback=_among(get_args(Scope)),
+    ),
 ]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="May ask for it; repeatable.")]
-Tiers = Annotated[list[str] | None, typer.Option("--tier", help="May run there; repeatable.")]
+Tiers = Annotated[
+    list[str] | None,
+    typer.Option("--tier", help="May run there; repeatable.", callback=_among(get_args(Tier))),
+]
 Rate = Annotated[float | None, typer.Option(min=0, help="Queries a second, at each gate.")]
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Queries under way, at each gate.")]
 UsdPerDay = Annotated[float | None, typer.Option(min=0, help="Cost a day, UTC.")]
+
+
+def _name(name: str) -> str:
+    try:
+        return check_name(name, "tenant")
+    except BadNameError as error:
+        raise typer.BadParameter(f"{error.error}: {error.hint}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +84,7 @@ class Rights:
 @app.command()
 def add(  # noqa: PLR0913  # a command's options
     context: typer.Context,
-    tenant: str,
+    tenant: Annotated[str, typer.Argument(callback=_name)],
     *,
     scopes: Scopes = None,
     tasks: Tasks = None,

@@ -104,7 +104,7 @@ def revoke(  # noqa: PLR0913  # a command's options
     if as_json:
         show.as_json(found)
     else:
-        show.console.print(f"revoked: {found['id']} of {found['tenant']}", highlight=False)
+        show.plain(f"revoked: {found['id']} of {found['tenant']}")
 
 
 def _local(folder: Path, wanted: Wanted) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`tiermesh up`: a whole mesh on this machine. What it is made of is the package `up`."""
 
 import asyncio
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -62,7 +63,7 @@ def _detached(config: UpConfig, *, as_json: bool) -> None:
         show.as_json(document(state))
     else:
         _welcome(state, asked)
-        show.console.print(f"stop it: [bold]tiermesh down --dir {state.dir}[/]", highlight=False)
+        show.plain(f"stop it: tiermesh down --dir {shlex.quote(state.dir)}")
 
 
 async def _watched(config: UpConfig, *, as_json: bool) -> None:
@@ -116,7 +117,7 @@ def _welcome(state: State, asked: live.Asked | None) -> None:
     line = first.curl(
         state.url, asked.query.task, asked.query.body, Layout(Path(state.dir)).token("demo")
     )
-    show.console.print("\nask it yourself:", highlight=False)
+    show.plain("\nask it yourself:")
     show.plain(line)
     show.console.print()
 

@@ -62,9 +62,9 @@ def shown(found: dict[str, Any]) -> None:
     show.console.print(title, highlight=False, markup=False)
     show.table(("figure", "now", "then", "change"), rows)
     for gate in found.get("silent", ()):
-        show.aside.print(f"{gate} is silent: what it was asked is not in these figures")
+        show.remark(f"{gate} is silent: what it was asked is not in these figures")
     for name in found.get("unseen", ()):
-        show.aside.print(f"{name}: not simulated, its change is not in these figures")
+        show.remark(f"{name}: not simulated, its change is not in these figures")
     if found.get("assumed"):
         show.aside.print(
             "escalate: how sure answers are is not recorded; they are taken to be as sure as their"

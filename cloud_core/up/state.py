@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,5 +130,5 @@ def already(layout: Layout, state: State | None) -> ConflictError:
     at = f" at {state.url}" if state else ""
     return ConflictError(
         f"a mesh is running in {layout.root}{at}",
-        f"use it, or stop it: tiermesh down --dir {layout.root}",
+        f"use it, or stop it: tiermesh down --dir {shlex.quote(str(layout.root))}",
     )

@@ -102,6 +102,10 @@ def test_an_authority_without_its_file_is_misuse(line, capsys):
         ("ask digits --input /", "'/' is a directory"),
         ("ask digits --input - --timeout-ms -4", "-4: give a number of ms above 0"),
         (f"serve {__file__} --name Not-One", "'Not-One' cannot name a task"),
+        ("tenants add Not-One", "'Not-One' cannot name a tenant"),
+        ("tenants add acme --tier egde", "'egde' is none of edge, middle, cloud"),
+        ("tokens issue acme --scope rule", "'--scope'"),
+        ("keys restore f --passphrase-file nowhere", "nowhere"),
     ],
 )
 def test_what_cannot_be_meant_is_misuse(line, named, capsys):
@@ -141,3 +145,11 @@ def test_in_a_folder_of_init_nobody_is_sent_to_up(tmp_path, capsys):
         said = capsys.readouterr()
         assert "tiermesh up" not in said.out + said.err
         assert "--url https://HOST:8080" in said.err
+
+
+def test_what_looks_like_markup_is_printed_as_it_is(tmp_path, capsys):
+    file = tmp_path / "[red]odd[" / ".yaml"
+    file.parent.mkdir()
+    file.write_text("headroom: 0.8")
+    assert run(["policy", "check", str(file)], {}) == 0
+    assert capsys.readouterr().out == f"{file}: good\n"
