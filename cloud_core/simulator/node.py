@@ -122,21 +122,33 @@ class Node:
         queue, cold = self.queue_ms(now), self.cold_ms(holding, now)
         run = holding.forecast.run_ms(1, job.ask.percentile)
         finish = finish_ms(link=0.0, transfer=0.0, queue=queue, cold=cold, run=run)
-        if strict and now + finish / 1e3 > job.due:
-            free_at = max(now, self.end) if self.busy else now
-            run_s = holding.forecast.run_s(1, TYPICAL if job.late else job.ask.percentile)
-            if cold or not lanes.passes(job.ask, free_at=free_at, due=job.due, run_s=run_s):
-                if not job.late or now + finish / 1e3 > job.deadline:
-                    return "deadline"
-                job.due = inf
+        end = now + finish / 1e3
+        if strict and end > job.due and not self._passes(lanes, job, holding, end=end, cold=cold):
+            return "deadline"
         if holding.state == "cold" and not self.load(holding):
             return "memory"
         job.predicted_ms, job.cold = finish, cold > 0.0
         holding.in_use += 1
+        alone = not (self.busy or lanes.rows) and holding.state == "warm"
+        if alone and now + run / 1e3 <= min(job.due, job.deadline):  # as an agent's short way
+            self._run(lanes, holding, (job,))
+            return None
         job.lane = lanes.push(job, holding, (), short=False)
         if not self.busy:
             self.turn()
         return None
+
+    def _passes(self, lanes: Lanes, job: Job, holding: Holding, *, end: float, cold: float) -> bool:
+        """Whether one that would be late in its turn may pass others, or be late."""
+        now = self.host.now
+        free_at = max(now, self.end) if self.busy else now
+        run_s = holding.forecast.run_s(1, TYPICAL if job.late else job.ask.percentile)
+        if not cold and lanes.passes(job.ask, free_at=free_at, due=job.due, run_s=run_s):
+            return True
+        if not job.late or end > job.deadline:
+            return False
+        job.due = inf
+        return True
 
     def cancel(self, job: Job) -> None:
         """Take out an ask that waits; one that runs is run to its end."""
@@ -159,15 +171,17 @@ class Node:
         for job in batch.late:
             holding.in_use -= 1
             cast("Job", job).told("deadline")
-        if not batch.members:
-            return
-        rows = len(batch.members)
-        draw = cast("Job", batch.members[0]).draw
+        if batch.members:
+            self._run(lanes, holding, batch.members)
+
+    def _run(self, lanes: Lanes, holding: Holding, members: tuple[Waiting, ...]) -> None:
+        now, rows = self.host.now, len(members)
+        draw = cast("Job", members[0]).draw
         run_s = self.kind.run(holding.id, rows).at(draw) / 1e3 * self.slow
         self.busy = holding.busy = True
         self.end = now + holding.forecast.run_s(rows, 50.0)
         self.host.worked(self, run_s)
-        self.host.at(now + run_s, partial(self._ran, lanes, holding, batch.members, run_s * 1e3))
+        self.host.at(now + run_s, partial(self._ran, lanes, holding, members, run_s * 1e3))
 
     def _ran(
         self, lanes: Lanes, holding: Holding, jobs: tuple[Waiting, ...], run_ms: float

@@ -91,9 +91,7 @@ class Site:
 
     def chase(self, query: Query, demand: Demand, ends: Ends) -> Chase:
         """Return what has a query answered here, once it is told to begin."""
-        rules = self.mesh.rules
-        kind = SecondChase if rules.hedge.share or rules.escalate.share else Chase
-        return kind(self, query, demand, ends)
+        return self.mesh.chase(self, query, demand, ends)
 
     def plan(self, demand: Demand) -> Plan:
         mesh = self.mesh
@@ -171,6 +169,8 @@ class Mesh:
     def __init__(self, world: World, rules: Policy | None = None) -> None:
         self.world = world
         self.rules = rules if rules is not None else default_rules(world)
+        twice = bool(self.rules.hedge.share or self.rules.escalate.share)
+        self.chase: type[Chase] = SecondChase if twice else Chase
         self.redraws = rules is not None
         """Whether who is asked again is as lucky as chance has it, and not as the first was: as it
         is in truth. Not beside rivals and the oracle, which bounds one draw for each query."""
@@ -212,7 +212,7 @@ class Mesh:
 
     def arrived(self, query: Query) -> None:
         ends = _Ends(self.world, query)
-        self.sites[query.place.index].chase(query, self.demand(query), ends).begin()
+        self.chase(self.sites[query.place.index], query, self.demand(query), ends).begin()
 
     def changed(self, node: Node) -> None:
         self._advertising.changed(node)

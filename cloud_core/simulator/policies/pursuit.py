@@ -192,8 +192,9 @@ class Chase:
     def _end(self) -> None:
         self.ended = True
         self.current = None
-        for each in tuple(self.out):
-            each.cancel()
+        if self.out:  # mostly it was the only one
+            for each in tuple(self.out):
+                each.cancel()
 
     def _unless_waiting(self, trip: object) -> None:
         if self.current is trip:
