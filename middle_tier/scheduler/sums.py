@@ -57,7 +57,7 @@ class Sums:
         """`free_at_ms` and `own_ms` by slot; slot 0 is nobody."""
         self._way: Floats = np.full((1, WAY), np.inf)
         self._free_slots: list[int] = []
-        self._dirty: set[Member] = set()
+        self._dirty: dict[Member, None] = {}
         self._corrected: dict[Pool, set[str] | None] = {}
         """Whose runs are to be summed up, by variant; None: all."""
         self._relinked: set[Member] = set()
@@ -85,7 +85,7 @@ class Sums:
     def leave(self, member: Member) -> None:
         """Take a member's slot away."""
         if member.slot:
-            self._dirty.discard(member)
+            self._dirty.pop(member, None)
             self._relinked.discard(member)
             self._load[:, member.slot] = self._way[member.slot] = np.inf
             self.members[member.slot] = None
@@ -117,7 +117,8 @@ class Sums:
     def touch(self, member: Member) -> None:
         """Say that a member's queue has changed."""
         if member.slot:
-            self._dirty.add(member)
+            self._dirty.pop(member, None)  # to the end, as whoever was heard last is sampled
+            self._dirty[member] = None
         if len(self._dirty) >= DIRTY_LIMIT:
             self.settle()
 
