@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from middle_tier.scheduler.cost import usd_per_byte
 from middle_tier.scheduler.filters import STANDING, Facts, Mask
+from middle_tier.scheduler.pick import Group
 from middle_tier.scheduler.prices import Prices, prices
 from middle_tier.scheduler.table import Table
 from middle_tier.scheduler.types import Demand, Policy
@@ -36,13 +37,17 @@ class Ground(NamedTuple):
     pool: Rows
     prices: Prices
     inaccuracy: list[float]
-    """Of each warm place, the accuracy with its sign turned: never falls."""
+    """Every accuracy that there is, with its sign turned: rises ..."""
+    upto: list[int]
+    """... and how many places, on each side of the middle, come before each; and all."""
     usd_per_byte: Floats | None
     """None: bytes are free everywhere."""
+    opened: dict[int, Group]
+    """Groups by their place: those that were picked from."""
 
     def accurate(self, least: float) -> int:
         """Return how many are accurate enough: so many on each side of the middle."""
-        return bisect_right(self.inaccuracy, -least)
+        return self.upto[bisect_right(self.inaccuracy, -least)]
 
     def carried_usd(self, nbytes: int) -> Floats | None:
         """Return what so many bytes cost; None where they are free."""
@@ -99,6 +104,7 @@ def laid(pairs: Rows, table: Table, policy: Policy, here: Tier) -> Ground:
     best = np.argsort(-columns.accuracy[pairs[:, 0]], kind="stable")
     warm, cold = pairs[best].T
     rows, middle = np.concatenate((cold[::-1], warm)), len(pairs)
+    inaccuracy, upto = np.unique(-columns.accuracy[warm], return_index=True)
     each, price = np.arange(middle), usd_per_byte(policy, here)
     facts = Facts(
         code=table.names.known,
@@ -118,8 +124,10 @@ def laid(pairs: Rows, table: Table, policy: Policy, here: Tier) -> Ground:
         facts,
         columns.pool[rows],
         prices(table, rows, policy),
-        (-facts.accuracy[middle:]).tolist(),
+        inaccuracy.tolist(),
+        [*upto.tolist(), middle],
         price[facts.tier] if price.any() else None,
+        {},
     )
 
 

@@ -5,7 +5,7 @@ corrected at a time, and those in all kinds at once; what seldom changes is take
 tick, or else when a kind is asked for.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 import numpy as np
@@ -15,7 +15,6 @@ from middle_tier.scheduler.changes import Places
 from middle_tier.scheduler.columns import COLD, FACTOR, LEAST
 from middle_tier.scheduler.grounds import Ground
 from middle_tier.scheduler.lines import Line, Lines
-from middle_tier.scheduler.pick import Group
 from middle_tier.scheduler.runs import at_percentile, run_ms
 from middle_tier.scheduler.table import Table
 
@@ -48,8 +47,6 @@ class Timing:
     busy_usd: Floats
     beside_usd: Floats
     """What the energy of a run is worth beside its bill."""
-    opened: dict[int, Group] = field(default_factory=dict)
-    """Groups by their place: those that were picked from."""
 
 
 @dataclass(slots=True)
@@ -243,8 +240,6 @@ class Kinds:
         timing.run_ms[places] = new.run_ms
         timing.busy_usd[places] = new.busy_usd
         timing.beside_usd[places] = new.beside_usd
-        for place in places.tolist():
-            timing.opened.pop(place, None)
 
     # -- links and loads -----------------------------------------------------------------------
 

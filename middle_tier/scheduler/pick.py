@@ -63,8 +63,6 @@ class Group(NamedTuple):
     info: VariantInfo
     warm_row: int
     warm: bool
-    run_ms: float
-    """Uncorrected."""
     marginal_ms: float
     """What one row more adds to the queue of a node."""
     what: tuple[str, str, float, str, str, str]
@@ -80,18 +78,20 @@ class Group(NamedTuple):
         return hash(self[3:])
 
 
-def opened(table: Table, row: int, run_ms: float) -> Group:
+def opened(table: Table, row: int) -> Group:
     pool = table.pool_of(row)
     cold, at = divmod(row - pool.first, pool.size)
     marginal_ms, info, key = table.columns.marginal_ms.item(row), pool.infos[at], pool.key
     what = info.variant, info.architecture, info.accuracy, info.format, key.hardware, key.site
     crowd = pool.members if cold else table.crowds.setdefault(row, [])
     where = key.tier, not cold, key.scope
-    return Group(pool, crowd, info, pool.first + at, not cold, run_ms, marginal_ms, what, where)
+    return Group(pool, crowd, info, pool.first + at, not cold, marginal_ms, what, where)
 
 
-def best_of(look: Look, group: Group) -> Predicted | None:
+def best_of(look: Look, group: Group, run_ms: float) -> Predicted | None:
     """Return a member of the group with what is predicted of it; None when none may be asked.
+
+    `run_ms` is what a run takes there, uncorrected.
 
     What it returns fits `latest_ms` whenever one of those that the row sums up does (all, in a
     group of 16 or fewer). Of a group with more than `LOOK_AT_ALL` members two are drawn and the
@@ -99,25 +99,26 @@ def best_of(look: Look, group: Group) -> Predicted | None:
     """
     crowd = group.crowd
     if len(crowd) <= LOOK_AT_ALL:
-        return _best(look, group, _turned(crowd, look.seed))
+        return _best(look, group, run_ms, _turned(crowd, look.seed))
     few = _two(look.seed, group, crowd)
     if not group.warm and (pool := group.pool).loaders:
         few += pool.loaders.get(group.warm_row + pool.size, [])[:DRAWS]
-    best = _best(look, group, few)
+    best = _best(look, group, run_ms, few)
     if best is not None and best.finish_ms <= look.latest_ms:
         return best
     # By queue, as that is what differs most: the first that fits ends the search.
-    return _best(look, group, _scanned(look.table, group, crowd), look.latest_ms) or best
+    scanned = _scanned(look.table, group, crowd)
+    return _best(look, group, run_ms, scanned, look.latest_ms) or best
 
 
-def passing_of(look: Look, group: Group) -> Predicted | None:
+def passing_of(look: Look, group: Group, run_ms: float) -> Predicted | None:
     """Return the member of a warm group that is the earliest when what is due later waits.
 
     Only of what this router has sent itself does it know when it is due.
     """
     crowd = group.crowd
     few = crowd if len(crowd) <= LOOK_AT_ALL else _scanned(look.table, group, crowd)
-    each = [_best(look, group, (member,)) for member in _turned(few, look.seed)]
+    each = [_best(look, group, run_ms, (member,)) for member in _turned(few, look.seed)]
     found = [_in_turn(look, seen) for seen in each if seen is not None]
     return min(found, key=_FINISH, default=None)
 
@@ -135,7 +136,7 @@ def members_of(table: Table, group: Group) -> list[Member]:
 
 
 def _best(
-    look: Look, group: Group, few: Sequence[Member], enough_ms: float = -1.0
+    look: Look, group: Group, run_ms: float, few: Sequence[Member], enough_ms: float = -1.0
 ) -> Predicted | None:
     """Return the earliest of a few, or the first that finishes by `enough_ms`.
 
@@ -159,7 +160,7 @@ def _best(
         factor = usual * member.pace
         if member.factors:
             factor *= member.factors.get(variant, 1.0)
-        run = group.run_ms * factor
+        run = run_ms * factor
         finish = link + transfer + queue + cold + run
         if finish < best_ms or best is None:
             best, best_ms = (member, finish, link, transfer, queue, cold, run), finish

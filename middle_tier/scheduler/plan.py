@@ -68,8 +68,8 @@ def choose_again(
     look = look_at(demand, groups, policy, now=now, seed=seed)
     best: Candidate | None = None
     cost = plan.ranked[0].cost_usd, plan.ranked[0].worth_usd
-    for group in plan.cheapest:
-        found = best_of(look, group)
+    for group, once_ms in plan.cheapest:
+        found = best_of(look, group, once_ms)
         if found is None or found.finish_ms > look.latest_ms:
             continue
         candidate = as_candidate(look, group, found, cost)
@@ -152,8 +152,8 @@ class _Describing:
         look = self._look
         columns = look.table.columns
         at = np.array([row])
-        group = opened(look.table, row, float(run_ms(columns, at, look.batch, look.percentile)[0]))
-        best = best_of(look, group)
+        group = opened(look.table, row)
+        best = best_of(look, group, run_ms(columns, at, look.batch, look.percentile).item())
         median = float(run_ms(columns, at, look.batch, 50.0)[0]) * columns.factor.item(row)
         key = group.pool.key
         parts = (None,) * 6 if best is None else best[1:]

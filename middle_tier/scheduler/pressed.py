@@ -42,8 +42,8 @@ def pressed(look: Look, demand: Demand, scored: Scored) -> Pressed:
     found, within = list[Candidate](), list[Candidate]()
     cheapest = ((usd, at) for usd, level in levels(scored, places, alone) for at in level)
     for usd, place in islice(cheapest, LOOKED_AT):
-        group = opened_at(look, scored, place)
-        member = passing_of(look, group) if group.pool.key.scope == "node" else None
+        group, run_ms = opened_at(look, scored, place)
+        member = passing_of(look, group, run_ms) if group.pool.key.scope == "node" else None
         if member is None:
             continue
         paid = scored.cost_usd(place), usd

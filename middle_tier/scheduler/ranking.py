@@ -92,10 +92,13 @@ def score(
     cold = size if whole or groups.least_load_ms() <= look.latest_ms else 0
     those = slice(middle - cold, middle + size)
     finish = bound_ms(groups, lens, kind, look.now_ms, those)
-    places = (finish <= np.array(look.latest_ms)).nonzero()[0]
-    within = len(places)
-    if demand.want.max_cost_usd is not None and within:
-        places = places[kind.cost_usd[those].take(places) <= demand.want.max_cost_usd]
+    in_time, most = finish <= np.array(look.latest_ms), demand.want.max_cost_usd
+    if most is None:
+        places = in_time.nonzero()[0]
+        within = len(places)
+    else:
+        within = int(np.count_nonzero(in_time))
+        places = (in_time & (kind.cost_usd[those] <= np.array(most))).nonzero()[0]
     return Scored(lens, kind, those, size, finish, within, places)
 
 
@@ -177,8 +180,8 @@ def candidate_of(
     look: Look, scored: Scored, place: int, cost: tuple[float, float]
 ) -> Candidate | str:
     """Return the group's best member as a candidate, or the reason that there is none."""
-    group = opened_at(look, scored, place)
-    best = best_of(look, group)
+    group, run_ms = opened_at(look, scored, place)
+    best = best_of(look, group, run_ms)
     if best is None:
         return filters.TRIED if look.tried else filters.BARRED
     if best.finish_ms > look.latest_ms:
@@ -186,14 +189,13 @@ def candidate_of(
     return as_candidate(look, group, best, cost)
 
 
-def opened_at(look: Look, scored: Scored, place: int) -> Group:
-    """Return the group at a place; opened once, as it stays the same while the lens does."""
-    timing, at = scored.kind.timing, scored.those.start + place
-    group = timing.opened.get(at)
+def opened_at(look: Look, scored: Scored, place: int) -> tuple[Group, float]:
+    """Return the group at a place and its run; opened once, as it stays the same."""
+    ground, at = scored.lens.ground, scored.those.start + place
+    group = ground.opened.get(at)
     if group is None:
-        row, run_ms = scored.lens.ground.rows.item(at), timing.run_ms.item(at)
-        group = timing.opened[at] = opened(look.table, row, run_ms)
-    return group
+        group = ground.opened[at] = opened(look.table, ground.rows.item(at))
+    return group, scored.kind.timing.run_ms.item(at)
 
 
 def as_candidate(look: Look, group: Group, best: Predicted, cost: tuple[float, float]) -> Candidate:
@@ -220,13 +222,21 @@ def with_second(look: Look, scored: Scored, found: Found) -> tuple[Candidate, ..
     return (first, second) if isinstance(second, Candidate) else (first,)
 
 
-def cheapest(look: Look, scored: Scored, alike: list[int], usd: float) -> tuple[Group, ...]:
+def cheapest(
+    look: Look, scored: Scored, alike: list[int], usd: float
+) -> tuple[tuple[Group, float], ...]:
     """Return the groups that are as good as the best, which costs so much; none of too many.
 
     Nor where one of them is cold: a load changes everything.
     """
     if scored.lens.ground.prices.preferring:
         alike = [place for place in alike if scored.cost_usd(place) == usd]
-    if len(alike) > ALIKE or min(alike) < scored.warm:
+    if len(alike) > ALIKE:
         return ()
-    return tuple([opened_at(look, scored, place) for place in sorted(alike)])
+    if len(alike) > 1:
+        alike = sorted(alike)
+    groups = [opened_at(look, scored, place) for place in alike]
+    for group, _ in groups:
+        if not group.warm:
+            return ()
+    return tuple(groups)

@@ -158,8 +158,9 @@ class Plan(NamedTuple):
     energy: Mapping[tuple[str, str, Tier], float | None] = MappingProxyType({})
     """What share of the busy time's price is energy, by site, hardware and tier; None where that is
     not known, or not the same for all; only explained."""
-    cheapest: tuple[Group, ...] = ()
-    """The warm groups that cost as little as the best: among their members `choose_again` picks.
+    cheapest: tuple[tuple[Group, float], ...] = ()
+    """The warm groups that cost as little as the best, each with its run: among their members
+    `choose_again` picks.
     Empty when there are too many, or when `explain` has made the plan."""
     within: tuple[Candidate, ...] = ()
     """Nothing is ranked or pressed: warm, and in time for a tenant that has not had its share."""

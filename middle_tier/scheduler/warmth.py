@@ -59,10 +59,10 @@ def worth_loading(
     able = _able(look, scored)
 
     def member_of(place: int) -> Candidate | None:
-        group = opened_at(look, scored, place)
+        group, run_ms = opened_at(look, scored, place)
         variant = group.info.variant
         tried = {(site, node) for each, site, node in refusers if each == variant}
-        member = best_of(replace(at_last, tried=look.tried | tried), group)
+        member = best_of(replace(at_last, tried=look.tried | tried), group, run_ms)
         if member is None or member.finish_ms - member.cold_ms > look.latest_ms:
             return None
         cost = scored.cost_usd(place)
