@@ -4,12 +4,13 @@ import random
 
 import pytest
 
+from middle_tier.scheduler.columns import SCAN
 from middle_tier.scheduler.groups import Groups
 from middle_tier.scheduler.plan import choose, explain
 from middle_tier.scheduler.types import Policy
 from middle_tier.view import View
 from tests.build import an_answer
-from tests.middle_tier.fleet import a_demand, a_node, add, dollars_an_hour
+from tests.middle_tier.fleet import a_demand, a_node, add, dollars_an_hour, info
 from tests.middle_tier.scheduler.test_properties import PRICE, SPEED, TIER, infos_of
 
 VARIANTS = ("small", "medium", "large")
@@ -74,3 +75,18 @@ def test_a_decision_is_as_it_would_be_with_nothing_kept(nodes, seed):
             view.advert(advert(chance.randrange(nodes), chance, sequence=2 + step, size=size), now)
     sums = view.table.sums
     assert sums.reshaped.count or nodes != 12, "what is learnt has come into the rows"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_those_in_one_slot_of_a_sample_whoever_was_heard_of_last_is_in_it(turned):
+    view = View("site-1")
+    for number in range(3 * SCAN):
+        add(view, a_node(f"n-{number}"), [info()], 0.0)
+    view.table.settle()
+    heard = [one for one in view.table.sums.members if one and one.slot % SCAN == 5]
+    for member in (heard[0], *(heard[::-1] if turned else heard)):
+        view.table.sums.touch(member)
+    view.table.settle()
+    pool = heard[0].pool
+    sampled = view.table.columns.scan[pool.own_row, 5]
+    assert sampled == (heard[0] if turned else heard[-1]).slot
