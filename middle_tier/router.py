@@ -203,7 +203,10 @@ class Router:
             return NOTHING  # the parent may know it
         groups = self.view.groups(demand.want.task)
         self._renewed.add(groups)
-        return choose(demand, groups, self.policy, now=self.clock.now(), seed=next(self._seeds))
+        now = self.clock.now()
+        plan = choose(demand, groups, self.policy, now=now, seed=next(self._seeds))
+        self.view.table.tolls.note(plan.crowded, now)
+        return plan
 
     def _choose_again(self, demand: Demand, plan: Plan) -> Plan | None:
         groups = self.view.groups(demand.want.task)

@@ -51,6 +51,7 @@ def choose(demand: Demand, groups: Groups, policy: Policy, *, now: float, seed: 
         return Plan(
             (), counts, (), fallback, passing.in_turn, fastest, accuracy, within=passing.within,
             cheapest_usd=None if dearest is None else cheapest_usd(look, scored),
+            crowded=passing.crowded,
         )  # fmt: skip
     best = found[0][1]
     both = (best, found[1][1]) if len(found) > 1 else with_second(look, scored, found)

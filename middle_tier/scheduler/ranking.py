@@ -116,16 +116,32 @@ def bound_ms(groups: Groups, lens: Lens, kind: Kind, now_ms: float, those: slice
     return finish
 
 
-def levels(scored: Scored, places: Rows, finish_ms: Floats) -> Iterator[tuple[float, list[int]]]:
+def levels(
+    look: Look, scored: Scored, places: Rows, finish_ms: Floats
+) -> Iterator[tuple[float, list[int]]]:
     """Return what groups are worth, the cheapest first, each with the places of all that are.
 
     Those by finish, and by accuracy where that is the same too.
     """
     start, turn = scored.those.start, scored.lens.ground.turn
     worth = scored.kind.worth_usd[scored.those].take(places)
+    if look.table.tolls.until_ms > look.now_ms:
+        worth += tolls_usd(look, scored, places)
     return best_first(
         worth, places, lambda place: (finish_ms.item(place), turn.item(start + place))
     )
+
+
+def tolls_usd(look: Look, scored: Scored, places: Rows) -> Floats:
+    """Return what is paid, in order only, where others were crowded out (see `tolls`)."""
+    ground, kind, at = scored.lens.ground, scored.kind, places + scored.those.start
+    queue_ms = scored.finish_ms.take(places) - kind.alone_ms.take(at)
+    tolls = look.table.tolls.share(ground.pool.take(at), queue_ms, look.now_ms)
+    run_usd = kind.cost_usd.take(at)
+    if ground.usd_per_byte is not None:
+        run_usd -= look.nbytes * ground.usd_per_byte.take(at)
+    tolls *= run_usd
+    return tolls
 
 
 def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> tuple[Found, list[int]]:
@@ -140,7 +156,7 @@ def rank(look: Look, scored: Scored, most: int, lost: dict[int, str]) -> tuple[F
     found: Found = []
     alike: list[int] = []
     finish, cost, first = scored.finish_ms, scored.kind.cost_usd, scored.those.start
-    for worth, level in levels(scored, scored.places, finish):
+    for worth, level in levels(look, scored, scored.places, finish):
         here: Found = []
         earliest = -inf if found else inf  # what costs more does not beat the best
         for place in level:
@@ -229,7 +245,7 @@ def cheapest(
 
     Nor where one of them is cold: a load changes everything.
     """
-    if scored.lens.ground.prices.preferring:
+    if scored.lens.ground.prices.preferring or look.table.tolls.until_ms > look.now_ms:
         alike = [place for place in alike if scored.cost_usd(place) == usd]
     if len(alike) > ALIKE:
         return ()

@@ -12,6 +12,7 @@ from middle_tier.scheduler.columns import SCAN, Columns
 from middle_tier.scheduler.members import NO_ROWS, STATES, TIERS, Member, Pool, PoolKey
 from middle_tier.scheduler.names import Names
 from middle_tier.scheduler.sums import Sums
+from middle_tier.scheduler.tolls import Tolls
 from protocol.adverts import VariantInfo
 from protocol.types import Profile
 
@@ -27,6 +28,7 @@ class Table:
         self.sums = Sums(self.columns)
         self.pools: list[Pool | None] = []
         self.by_key: dict[PoolKey, Pool] = {}
+        self.tolls = Tolls(self.by_key)
         self.crowds: dict[int, list[Member]] = {}
         """Members of each warm row."""
         self.shape: dict[str, int] = {}
@@ -170,6 +172,7 @@ class Table:
         number = len(self.pools)
         self.pools.append(None)
         self.sums.make_room(number + 1)
+        self.tolls.make_room(number + 1)
         first = self.columns.block(2 * size + 1)
         return number, first
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from middle_tier.scheduler.members import PoolKey
 from middle_tier.scheduler.pick import Group
 from middle_tier.scheduler.rules import (
     Escalation,
@@ -167,3 +168,5 @@ class Plan(NamedTuple):
     cheapest_usd: float | None = None
     """What the cheapest costs that is accurate enough and in time; only when nothing is ranked for
     a want that says what it may cost."""
+    crowded: PoolKey | None = None
+    """Nothing is ranked: the one pool that would be in time if nobody waited there."""

@@ -22,7 +22,7 @@ _ROWS = (
     ("room in a full queue", RECEPTION, "return over > 0 and (over > SPARE * self._config.queue_limit or not load.within(ask))", "return over > 0", NODE),
     ("beyond it none", RECEPTION, "return over > 0 and (over > SPARE * self._config.queue_limit or not load.within(ask))", "return over > self._config.queue_limit", NODE),
     ("every member in time", BATCHING, "if members and finish > min(end, waiting.due, waiting.deadline):", "if members and finish > end:", "tests/edge_agent/test_batching.py"),
-    ("claims at a node", "middle_tier/scheduler/pressed.py", "return Pressed(tuple(found), () if found else tuple(within))", "return Pressed(tuple(found))", SMALL),
+    ("claims at a node", "middle_tier/scheduler/pressed.py", "() if found else tuple(within)", "()", SMALL),
     ("claims above", "middle_tier/routing/upward.py", "if parent.could(choices.demand, budget_ms - away_ms):", "if False:", SMALL),
     ("claims are held", "middle_tier/routing/claims.py", "self._held[tenant] = now + HOLD_S", "pass", f"{FLOOD}::test_a_flood_asks_nodes_in_vain_only_now_and_then"),
     ("tenants told apart", "middle_tier/routing/wording.py", "tenant=tenant_key(query.tenant),", 'tenant="anybody",', SMALL),

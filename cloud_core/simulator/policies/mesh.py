@@ -107,7 +107,9 @@ class Site:
         if demand.want.task not in self.view.tasks:
             return NOTHING
         groups, now = self.view.groups(demand.want.task), self.mesh.world.now
-        return choose(demand, groups, self.mesh.rules, now=now, seed=next(self._seeds))
+        plan = choose(demand, groups, self.mesh.rules, now=now, seed=next(self._seeds))
+        self.view.table.tolls.note(plan.crowded, now)
+        return plan
 
     def _choose_again(self, demand: Demand, plan: Plan) -> Plan | None:
         groups, now = self.view.groups(demand.want.task), self.mesh.world.now
