@@ -19,6 +19,8 @@ class Records:
         self.latency_s = np.full(size, np.inf)
         self.accuracy = np.zeros(size)
         self.tier = np.full(size, -1, np.int8)
+        self.promised = np.zeros(size, np.bool_)
+        """Whether it was to be in time by what was predicted when last asked for: a mesh's."""
         longest = max(want.latency_ms for want in scenario.wants)
         self.longest_s = max(4.0 * longest, 1000.0) / 1e3 + 1.0
 

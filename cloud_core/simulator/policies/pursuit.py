@@ -147,6 +147,8 @@ class Chase:
         away_ms = candidate.link_ms + candidate.transfer_ms
         node = site.members[candidate.site, candidate.node]
         sent_at = world.now
+        left_ms = (self.query.objective_at - sent_at) * 1e3  # the budget may be the deadline's
+        world.records.promised[self.query.number] = candidate.finish_ms <= min(budget_ms, left_ms)
         self.current = trip = Trip(
             world, self.query, node, candidate.variant, site.place.tier,
             partial(self._heard, candidate, sent_at),

@@ -1,9 +1,9 @@
 """A want at percentile p is met between p - 2 and 100 percent of the time, once all is warm.
 
 Where nothing is refused (`on_miss: fastest`), at two sites below a cloud: up to half of what the
-oracle could bear. `test_calibration_real.py` has 80 percent, with the policy's default. Here,
-at 80 percent, a want at the 99th percentile is met 95 times in 100: what is asked for though it
-will be late makes later work late as well, as the cheapest nodes are filled to the brim.
+oracle could bear. `test_calibration_real.py` has 80 percent, with the policy's default. Here, at
+80 percent, a want at the 99th percentile is met 96 times in 100: what is late by what is predicted
+is asked for all the same. What is to be in time is: as often as its percentile says, and oftener.
 """
 
 import numpy as np
@@ -29,10 +29,12 @@ WANTS = [
 ]
 RISE_S = 15
 """So long it gets busier; what is cold is loaded meanwhile."""
+FEASIBLE = 612
+"""What the oracle could bear, a second."""
 
 
 def simulated(folder, rate):
-    """Return, of more than 10,000 queries after the rise: met, answered, and the percentile."""
+    """Return, of more than 10,000 queries after the rise: met, answered, promised, percentile."""
     steady = -(-10_500 // rate)
     rise = tuple(rate * (at + 1) // RISE_S for at in range(RISE_S))
     scenario = scene(
@@ -43,15 +45,25 @@ def simulated(folder, rate):
     world.policy = Mesh(world)
     world.run()
     late = world.arrivals.at_s >= RISE_S
-    met = met_of(scenario, world.arrivals, world.records)[late]
+    records = world.records
+    met = met_of(scenario, world.arrivals, records)[late]
     percentile = np.array([each.percentile for each in scenario.wants])[world.arrivals.want[late]]
-    return met, world.records.outcome[late] == 1, percentile
+    return met, records.outcome[late] == 1, records.promised[late], percentile
 
 
 @pytest.mark.parametrize("rate", [100, 200, 300])
 def test_a_want_is_met_as_often_as_its_percentile_says(tmp_path, rate):
-    met, answered, percentiles = simulated(tmp_path, rate)
+    met, answered, _, percentiles = simulated(tmp_path, rate)
     assert answered.sum() >= 10_000
     for percentile in PERCENTILES:
         of_these = met[answered & (percentiles == percentile)]
+        assert 100.0 * of_these.mean() >= percentile - 2.0
+
+
+@pytest.mark.parametrize("share", [0.8, 0.9])
+def test_what_is_to_be_in_time_by_what_is_predicted_is_so_that_often(tmp_path, share):
+    met, _, promised, percentiles = simulated(tmp_path, int(share * FEASIBLE))
+    assert promised.sum() >= 0.7 * len(met)
+    for percentile in PERCENTILES:
+        of_these = met[promised & (percentiles == percentile)]
         assert 100.0 * of_these.mean() >= percentile - 2.0
