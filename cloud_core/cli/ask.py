@@ -51,7 +51,7 @@ def ask(  # noqa: PLR0913  # one parameter an option
         "explain": explain or None,
     }
     given: Any = {name: value for name, value in options.items() if value is not None}
-    with where(context, url, token, folder).mesh() as mesh:
+    with where(context, url, token, folder).mesh(wants.patience_s(given)) as mesh:
         result = mesh.ask(task, inputs.read(file, mesh.task(task)), **given)
     if as_json:
         show.as_json(answers.document(task, result))

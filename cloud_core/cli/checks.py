@@ -153,7 +153,7 @@ def _answers(layout: Layout, state: State) -> Iterator[Finding]:
             with Mesh(gate.url, state.token, timeout_s=10.0) as mesh:
                 nodes, sites = mesh.nodes(), mesh.sites()
         except MeshError as error:
-            yield Finding("FAIL", "mesh", error.error, error.hint)
+            yield Finding("FAIL", "mesh", error.error, f"see {layout.log(gate.site)}")
             continue
         if gate.url == state.url:
             yield _alive(nodes)

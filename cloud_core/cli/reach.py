@@ -16,6 +16,9 @@ from protocol.errors import BadRequestError, UnreachableError
 
 HOME = Path("~/.tiermesh")
 
+PATIENCE_S = 15.0
+"""With a gate that takes connections and says nothing: somebody waits in front of a screen."""
+
 Dir = Annotated[Path, typer.Option("--dir", help="Folder of the mesh that `up` keeps.")]
 Url = Annotated[
     str | None,
@@ -55,12 +58,12 @@ class Where:
     ca: Path | None = None
     """Whose signature the gate's certificate bears; None: one that the system trusts."""
 
-    def mesh(self) -> Mesh:
-        return Mesh(self.url, self.token, ca=self.ca)
+    def mesh(self, timeout_s: float = PATIENCE_S) -> Mesh:
+        return Mesh(self.url, self.token, timeout_s=timeout_s, ca=self.ca)
 
-    def later(self) -> AsyncMesh:
+    def later(self, timeout_s: float = PATIENCE_S) -> AsyncMesh:
         """The same for asyncio."""
-        return AsyncMesh(self.url, self.token, ca=self.ca)
+        return AsyncMesh(self.url, self.token, timeout_s=timeout_s, ca=self.ca)
 
 
 def layout(folder: Path) -> Layout:

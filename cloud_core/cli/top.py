@@ -18,6 +18,9 @@ from cloud_core.cli.reach import HOME, Dir, Json, Token, Url, Where, gates, wher
 from middle_tier.client import AsyncMesh
 from protocol.errors import MeshError
 
+LOOK_S = 5.0
+"""So long a gate has to answer."""
+
 WINDOW_S = 10.0
 """What the figures of the live view are of."""
 
@@ -50,17 +53,17 @@ def top(  # noqa: PLR0913  # one parameter an option
 
 
 async def _once(place: Where, others: list[Where]) -> topped.Seen:
-    async with place.later() as mesh:
-        return await _seen(mesh, [one.later() for one in others])
+    async with place.later(LOOK_S) as mesh:
+        return await _seen(mesh, [one.later(LOOK_S) for one in others])
 
 
 async def _watch(place: Where, others: list[Where], every: float) -> None:
     looks: deque[topped.Seen] = deque(maxlen=max(2, round(WINDOW_S / every)))
     with Live(console=show.console, auto_refresh=False, screen=True) as screen:
-        async with place.later() as mesh:
+        async with place.later(LOOK_S) as mesh:
             while True:
                 try:
-                    now = await _seen(mesh, [one.later() for one in others])
+                    now = await _seen(mesh, [one.later(LOOK_S) for one in others])
                     before = looks[0] if looks else None
                     width, height = show.console.size
                     found = topped.summed(now, before)

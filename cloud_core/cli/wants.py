@@ -1,12 +1,14 @@
 """The options that say what a query needs, for `ask` and `plan` alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from middle_tier.http.wants import FIELDS
+from cloud_core.cli.reach import PATIENCE_S
+from middle_tier.client import DEFAULT_TIMEOUT_S
+from middle_tier.http.wants import DEADLINE_FACTOR, FIELDS, MIN_DEADLINE_MS
 from protocol.errors import BadRequestError
 
 
@@ -22,6 +24,18 @@ def _within(name: str) -> Callable[[float | None], float | None]:
         return value
 
     return check
+
+
+def patience_s(given: Mapping[str, Any]) -> float:
+    """Pure. Return how long to wait for an answer: past the hard deadline none comes.
+
+    Where the line says nothing of time, the policy may; the longest is waited for.
+    """
+    if (timeout_ms := given.get("timeout_ms")) is not None:
+        return float(timeout_ms) / 1000.0 + PATIENCE_S
+    if (latency_ms := given.get("latency_ms")) is not None:
+        return max(DEADLINE_FACTOR * float(latency_ms), MIN_DEADLINE_MS) / 1000.0 + PATIENCE_S
+    return DEFAULT_TIMEOUT_S
 
 
 def above_zero(value: float | None) -> float | None:
