@@ -16,16 +16,17 @@ STYLE = """
   --grid: #2a2f34; --c0: #60a5fa; --c1: #e5e7eb; --c2: #f87171; --c3: #fbbf24; --c4: #a78bfa;
   --c5: #34d399; --c6: #f472b6; --c7: #22d3ee; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
+  max-width: 1240px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 h3 { font-size: .95rem; margin: .5rem 0 .2rem; font-weight: 600; }
 p, summary { color: var(--faint); margin: .2rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .45rem; text-align: right; border-bottom: 1px solid var(--grid); }
-table { font-size: .87rem; } td { white-space: nowrap; }
+th, td { padding: .25rem .4rem; text-align: right; border-bottom: 1px solid var(--grid); }
+table { font-size: .82rem; } td { white-space: nowrap; }
 th { font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem; }
+.plots > div { max-width: 560px; }
 svg { max-width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--faint); }
 .grid { stroke: var(--grid); } .axis { stroke: var(--ink); stroke-dasharray: 3 3; }
 .key { display: inline-block; margin-right: 1rem; } .key i { display: inline-block; width: 14px;
@@ -108,7 +109,7 @@ def _distance(results: Results) -> str:
         '<h2>Distance to the oracle</h2><div class="plots">'
         f"<div><h3>cost over the oracle's bound (logarithmic)</h3>"
         f"{svg.bars(ratios, mark=1.0, unit=' x')}</div>"
-        f"<div><h3>of the wants that it meets, percent unmet (logarithmic)</h3>"
+        f"<div><h3>unmet of the wants that it meets (logarithmic; dashed: 1 %)</h3>"
         f"{svg.bars(missed, mark=1.0, unit=' %')}</div></div>"
     )
 
