@@ -234,7 +234,8 @@ class Agent:
         self.parts.reception.draining = draining
         self.parts.advertiser.changed()
 
-    def _quiet(self, _: Holding) -> None:
+    def _quiet(self, holding: Holding) -> None:
+        self.parts.warming.measuring.served(holding)
         self._restocking.settle()
         if not self.parts.serving.open:
             self._idle.set()

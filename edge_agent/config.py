@@ -108,9 +108,9 @@ class AgentConfig(Config):
     more than they do. Higher saves that more often, and delays whatever else the loop has to do."""
 
     measure_s: NonNegative = 0.5
-    """Running time for measuring a variant that was never measured here; only while nobody has
-    asked anything for a second, and given up after the run under way when somebody does. More knows
-    large batches better. 0: never measure; the builder's figures stand."""
+    """Running time for measuring a variant that was never measured here; while nobody asks, and
+    given up after the run under way, until later, when somebody does. More knows large batches
+    better. 0: never measure; the builder's figures stand."""
 
     drain_s: NonNegative = 10.0
     """Longest time to finish what is queued when told to stop. What is left then is refused."""

@@ -93,12 +93,22 @@ class Measuring:
         self._measure_s = 0.0
         self.give_way()
 
+    def served(self, holding: Holding) -> None:
+        """Nobody waits for it now: what nothing is known of yet is run, though others may come."""
+        unknown = holding.measurement
+        if unknown is not None and not unknown.sizes and not self._busy():
+            self._begin(holding, unknown, self._clock.now())
+
+    def _busy(self) -> bool:
+        return self._under_way is not None or any(
+            one.state == "loading" or one.in_use for one in self._holdings.resident()
+        )
+
     def _go_on(self) -> None:
-        resident, now = self._holdings.resident(), self._clock.now()
-        busy = any(one.state == "loading" or one.in_use for one in resident)
-        if self._under_way is not None or busy:
+        if self._busy():
             return
-        for holding in resident:
+        now = self._clock.now()
+        for holding in self._holdings.resident():
             unknown = holding.measurement
             if unknown and now - self._asked_at >= min(REST_S, REST_RUNS * unknown.likely_s):
                 self._begin(holding, unknown, now)

@@ -7,7 +7,6 @@ from threading import Event, current_thread, main_thread
 import pytest
 
 from edge_agent.clock import ManualClock, settle
-from edge_agent.stock.measuring import LOOK_S
 from protocol.adverts import Describe, Description
 from protocol.bundles import RuntimePin
 from protocol.codec import Frame
@@ -353,12 +352,10 @@ async def test_a_measurement_holds_although_the_disk_does_not_take_it(tmp_path, 
 
 
 async def test_asks_that_wait_for_a_load_are_served_before_it_is_measured():
-    clock = ManualClock()
-    async with a_node(measure_s=0.02, clock=clock) as (agent, caller):
+    async with a_node(measure_s=0.02) as (agent, caller):
         caller.ask((an_ask("a"), [1]))
         await caller.reply_to("a")
         assert not agent.description().variants[0].profile.measured
-        await clock.advance(LOOK_S)
         await agent.load("quick")
         caller.ask((an_ask("b"), [1]))
         await caller.reply_to("b")

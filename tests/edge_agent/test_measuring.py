@@ -134,13 +134,30 @@ async def test_what_is_known_when_it_gives_way_is_told():
         assert agent.description().revision > before.revision
 
 
+async def test_until_something_is_known_it_goes_on_as_soon_as_nobody_waits():
+    async with a_measuring_node() as (agent, caller, paced, clock):
+        for name in ("a", "b", "c"):
+            caller.ask((an_ask(name, "long"), [5]))
+            await clock.advance(RUN_S)
+            paced.go.release()
+            await paced.has_begun()
+            paced.go.release()
+            await caller.reply_to(name)
+            known = agent.description().variants[0].profile.measured
+            assert known == (name == "c")
+            if not known:
+                await paced.has_begun()
+        await settle()
+        assert paced.begins_none()
+        assert paced.batches == [MEASURED, [5.0]] * (WARM_UP_RUNS + 1)
+
+
 async def test_it_goes_on_when_nobody_has_asked_for_a_while_where_it_was():
     async with a_measuring_node() as (agent, caller, paced, clock):
-        caller.ask((an_ask("a", "long"), [5]))
+        caller.ask((an_ask("a", "long", budget_ms=1.0), [5]))
         await settle()
-        paced.go.release(2)
-        await caller.reply_to("a")
-        await paced.has_begun()
+        paced.go.release()
+        await agent.load("long")
         await clock.advance(LOOK_S * 0.9)
         assert paced.begins_none()
         assert not agent.description().variants[0].profile.measured
@@ -206,10 +223,11 @@ async def test_it_does_not_go_on_behind_a_load_for_which_askers_would_wait():
         paced.go.release()
         await agent.load("long")
         await clock.advance(LOOK_S)
-        caller.ask((an_ask("a", "long"), [5]))
-        await paced.has_begun()
-        paced.go.release()
-        assert isinstance(await caller.reply_to("a"), Answer)
+        for name in ("a", "b"):
+            caller.ask((an_ask(name, "long"), [5]))
+            await paced.has_begun()
+            paced.go.release()
+            assert isinstance(await caller.reply_to(name), Answer)
         gate.set()
         await loading
 
