@@ -121,14 +121,15 @@ def batch_sizes(variant: Variant) -> tuple[int, ...]:
 def distribution(samples_ms: list[float], before: Latency | None = None) -> Latency:
     """The percentiles of what was measured.
 
-    One that so few samples cannot show is at least as far from the median as `before` has it: else
-    a single run would say that all take as long as it did.
+    One that so few samples cannot show is as far from the median as `before` has it, where that is
+    more than one guessed figure: else a single run would say that all take as long as it did, and
+    one straggler among a few that one in ten is one.
     """
     ms: list[float] = np.percentile(samples_ms, QUANTILES).tolist()
-    if before is not None and before.ms[0] > 0:
+    if before is not None and 0 < before.ms[0] < before.ms[-1]:
         for at, (percentile, known_ms) in enumerate(zip(QUANTILES, before.ms, strict=True)):
             if len(samples_ms) * (1.0 - percentile / 100.0) < 1.0:
-                ms[at] = max(ms[at], ms[0] * known_ms / before.ms[0])
+                ms[at] = max(ms[max(0, at - 1)], ms[0] * known_ms / before.ms[0])
     return Latency.model_validate({"ms": ms, "count": len(samples_ms)})
 
 

@@ -128,6 +128,13 @@ def test_what_enough_samples_show_stands_whatever_was_thought_before():
     assert measurement.distribution([1.0, 9.0] * 5, before).ms[-1] == pytest.approx(25.0)
 
 
+def test_one_straggler_among_a_few_does_not_say_that_one_in_ten_is_one():
+    few, before = [20.0] * 6 + [300.0], Latency(ms=(40, 44, 100, 600, 600))
+    assert measurement.distribution(few, before).ms == pytest.approx((20, 22, 50, 300, 300))
+    guessed = measurement.distribution(few, estimate(40.0)).ms
+    assert guessed[1] > 100.0  # where nothing else is known, they are what there is
+
+
 def test_golden_rows_are_repeated_to_fill_a_batch():
     sample = {"image": np.arange(3, dtype=np.int64).reshape(3, 1)}
     filled = profiler.filled(a_task(), 7, sample)["image"]

@@ -56,10 +56,11 @@ class Stepped:
                 self.over += 1
 
 
-async def on_the_real_stack(world, folder, loads, rules=None):
+async def on_the_real_stack(world, folder, loads, rules=None, *, measure_s=0.0):
     """Run the arrivals of a world of one site through routers and agents; return what came back.
 
-    `loads(node, stepped)` is how a node loads variants (`LoadVariant`).
+    `loads(node, stepped)` is how a node loads variants (`LoadVariant`). With `measure_s` each node
+    also measures for itself what it has loaded.
     """
     clock, network = ManualClock(), MemoryNetwork()
     stepped = Stepped(clock)
@@ -74,8 +75,9 @@ async def on_the_real_stack(world, folder, loads, rules=None):
         agents = [
             await enter(
                 running(
-                    a_config(node, folder), MemoryBus(network), clock, a_store(node.kind),
-                    profiles=Profiles(folder / node.name), load=loads(node.name, stepped),
+                    a_config(node, folder, measure_s), MemoryBus(network), clock,
+                    a_store(node.kind), profiles=Profiles(folder / node.name),
+                    load=loads(node.name, stepped),
                 )
             )
             for node in world.nodes
@@ -84,11 +86,11 @@ async def on_the_real_stack(world, folder, loads, rules=None):
         return await drive(world, router, clock, (stepped, agents))
 
 
-def a_config(node, folder):
+def a_config(node, folder, measure_s):
     fleet = node.kind.fleet
     return AgentConfig(
         node=node.name, site=node.site, tier=fleet.tier, price=fleet.price, hardware=fleet.name,
-        memory_bytes=int(fleet.memory_mb * 1e6), state_dir=folder / node.name, measure_s=0.5,
+        memory_bytes=int(fleet.memory_mb * 1e6), state_dir=folder / node.name, measure_s=measure_s,
         inline_below_ms=0.0, mbps=1e6, period_s=1000.0, drain_s=0.0,
     )  # fmt: skip
 
