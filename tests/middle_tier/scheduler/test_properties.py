@@ -219,6 +219,7 @@ def by_brute_force(adverts, demand, policy, slack):
 
 @given(fleets, demands, policies, st.floats(1.0, 5.0))
 def test_more_time_never_costs_more(adverts, demand, policy, longer):
+    """Where nobody was crowded out: else loose wants pay for the queue (planner's decision 20)."""
     view = fleet(adverts)
     plan = chosen(view, demand, policy)
     if plan.ranked:
