@@ -16,15 +16,17 @@ class Cores:
     agent: frozenset[int]
 
 
-def apart(usable: Iterable[int]) -> Cores | None:
+def apart(usable: Iterable[int], turn: int) -> Cores | None:
     """Keep the NATS server off the gate's core; None where there is one core only.
 
     Each frame that a gate sends wakes the server. On the gate's own core, where the system likes
     to wake it, the gate then waits while the server hands the frame on: they take turns although
     another core is free. A gate needs one core, as its loop is one thread; an agent may run where
-    there is room.
+    there is room. `turn` is any number: several gates of one machine, each with its own, rarely
+    get the same core.
     """
-    first, *others = sorted(usable)
-    if not others:
+    cores = sorted(usable)
+    if len(cores) == 1:
         return None
-    return Cores(frozenset({first}), frozenset(others), frozenset({first, *others}))
+    gate = cores[turn % len(cores)]
+    return Cores(frozenset({gate}), frozenset(cores) - {gate}, frozenset(cores))

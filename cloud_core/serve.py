@@ -76,7 +76,9 @@ async def over_nats(
     store = held(order.files, order.name)
     port, login = ports.free(1)[0], Login("serve", secrets.token_hex(16))
     url = login.url(port)
-    cores = apart(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    cores = (
+        apart(os.sched_getaffinity(0), os.getpid()) if hasattr(os, "sched_getaffinity") else None
+    )
     programs = _programs(order, port, login, _agent(order, nats_url=url), cores)
     async with AsyncExitStack() as stack:
         stack.enter_context(_on(cores))
