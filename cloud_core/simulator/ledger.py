@@ -60,8 +60,7 @@ class Ledger:
 
     def worked(self, fleet: Fleet, seconds: float, now: float) -> None:
         self.accounts[fleet.name].work_s += seconds
-        bucket = min(BUCKETS - 1, int(now / self.duration_s * BUCKETS))  # as below, without a call
-        self.over_time[bucket] += energy_usd(fleet, seconds)
+        self.over_time[self.bucket(now)] += energy_usd(fleet, seconds)
 
     def carried(self, tier: Tier, usd: float, now: float) -> None:
         self.bytes_usd[tier] += usd

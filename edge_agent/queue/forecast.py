@@ -38,6 +38,10 @@ class Forecast:
             known = self._known[key] = run_ms(self.profile, rows, percentile)
         return known * self.factor
 
+    def run_s(self, rows: int, percentile: float) -> float:
+        """The same in seconds."""
+        return self.run_ms(rows, percentile) / 1e3
+
     def work_ms(self, rows: int, percentile: float) -> float:
         """Predicted time of `rows` that wait, in the batches that `next_batch` would make."""
         key = (rows, percentile)
@@ -47,11 +51,6 @@ class Forecast:
                 self._work.clear()
             known = self._work[key] = work_ms(self.profile, rows, percentile)
         return known * self.factor
-
-    def run_s(self, rows: int, percentile: float) -> float:
-        """The same in seconds: written again, as batching asks for it all the time."""
-        known = self._known.get((rows, percentile))
-        return (self.run_ms(rows, percentile) if known is None else known * self.factor) / 1e3
 
     def observe(self, rows: int, took_ms: float, now: float) -> None:
         """Learn from a run."""
